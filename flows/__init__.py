@@ -1,0 +1,1 @@
+"""One flow a stage, the flow that chains them, and the command line."""

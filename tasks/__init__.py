@@ -1,0 +1,1 @@
+"""Prefect tasks: read artifacts, call the library, write artifacts. No logic."""
