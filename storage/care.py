@@ -1,0 +1,304 @@
+"""Looking after a store: is everything what its digest says, what takes the space, what can go."""
+
+import shutil
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from storage import tables
+from storage.artifact import Artifact, object_key, unseal, version_key
+from storage.digest import file_hash
+from storage.errors import Damaged
+from storage.folders import read_manifest
+from storage.locks import flock, is_held
+from storage.records import artifacts
+from storage.store import Store, now
+
+DAY_S = 24 * 3600.0
+
+Watch = Callable[[int, int], None]  # how many of how many objects are done
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be. "damaged" has lost something; "leftover" only takes space."""
+
+    level: Literal["damaged", "leftover"]
+    what: str
+    problem: str
+    remedy: str
+
+
+def verify(store: Store, watch: Watch | None = None) -> list[Finding]:
+    """Everything that is wrong with the store: each record is read, each object hashed again."""
+    versions: list[Artifact] = []
+    findings = list(_check_records(store, versions))
+    expired = store.versions.expired()
+    vouched = _vouched(store, [version for version in versions if version.version not in expired])
+    vouched |= {key: owners for key, owners in _blobs(versions).items() if key not in vouched}
+    for done, (key, owners) in enumerate(sorted(vouched.items())):
+        if watch:
+            watch(done, len(vouched))
+        findings += _check_object(store, key, owners)
+    findings += [
+        Finding("leftover", key, "no version needs it", "perception-r1 gc --delete removes it once it is a day old")
+        for key in _objects(store)
+        if key not in vouched
+    ]
+    return findings + list(_check_tags(store)) + list(_check_scratch(store))
+
+
+def _check_records(store: Store, versions: list[Artifact]) -> Iterator[Finding]:
+    """Damaged and missing records; collects the good ones."""
+    restore = "restore it from a copy of the store"
+    for kind in store.versions.kinds():
+        for name in store.versions.names(kind):
+            seqs = store.versions.seqs(kind, name)
+            for gap in sorted(set(range(1, (seqs or [0])[-1])) - set(seqs)):
+                yield Finding("damaged", f"versions/{kind}/{name}/{gap:08d}.json", "the record is missing", restore)
+            for seq in seqs:
+                try:
+                    versions.append(store.versions.read(kind, name, seq))
+                except Damaged as error:
+                    yield Finding("damaged", f"versions/{kind}/{name}/{seq:08d}.json", str(error), restore)
+    for file in store.place.names("runs"):
+        try:
+            unseal(store.place.local(f"runs/{file}").read_bytes(), f"runs/{file}")
+        except Damaged as error:
+            yield Finding("damaged", f"runs/{file}", str(error), "remove it: its stage will run again")
+
+
+def _vouched(store: Store, versions: list[Artifact]) -> dict[str, set[str]]:
+    """The objects that versions need, each with the file hashes that are known for it (none where the key says it)."""
+    objects: dict[str, set[str]] = defaultdict(set)
+    for version in versions:
+        objects[version.key] |= {version.file_sha256} if version.file_sha256 else set()
+        if version.format == "folder":
+            with suppress(Damaged):
+                for entry in read_manifest(store.place, version.digest):
+                    if "sha256" in entry:
+                        objects[object_key(entry["sha256"])] = set()
+    return objects
+
+
+def _blobs(versions: list[Artifact]) -> dict[str, set[str]]:
+    """The JSON objects that records point to; they stay as long as the records, which is for ever."""
+    digests = {digest for version in versions for digest in (version.environment, version.code.get("digest")) if digest}
+    return {object_key(digest): set() for digest in digests}
+
+
+def _check_object(store: Store, key: str, file_hashes: set[str]) -> Iterator[Finding]:
+    remedy = "restore it from a copy, or remove it and run the stage that made it with --force"
+    digest = key.rpartition("/")[2].partition(".")[0]
+    try:
+        path = store.place.local(key)
+    except FileNotFoundError:
+        yield Finding("damaged", key, "a version needs it and it is missing", remedy)
+        return
+    found = file_hash(path)
+    if not key.endswith(".parquet"):
+        if found != digest:
+            yield Finding("damaged", key, f"its bytes hash to {found[:12]}...", remedy)
+        return
+    if file_hashes and found not in file_hashes:
+        yield Finding("damaged", key, f"its bytes hash to {found[:12]}..., which no record vouches for", remedy)
+        return
+    try:
+        if tables.digest_file(path) != digest:
+            yield Finding("damaged", key, "its rows have another digest", remedy)
+    except Damaged as error:
+        yield Finding("damaged", key, str(error), remedy)
+
+
+def _objects(store: Store) -> Iterator[str]:
+    for shelf in store.place.names("objects"):
+        yield from (f"objects/{shelf}/{name}" for name in store.place.names(f"objects/{shelf}"))
+
+
+def _check_tags(store: Store) -> Iterator[Finding]:
+    for kind in store.place.names("tags"):
+        for name in store.place.names(f"tags/{kind}"):
+            seqs = set(store.versions.seqs(kind, name))
+            for tag, version in store.versions.tags(kind, name).items():
+                if int(version.rpartition("@")[2]) not in seqs:
+                    what = f"tags/{kind}/{name}/{tag}.json"
+                    yield Finding(
+                        "damaged", what, f"it points to {version}, which is gone", "move the tag, or remove it"
+                    )
+
+
+def _check_scratch(store: Store) -> Iterator[Finding]:
+    for path in filter(_abandoned, _below(store, "tmp")):
+        yield Finding(
+            "leftover", f"tmp/{path.name}", "a write that did not end", "perception-r1 gc --delete removes it"
+        )
+    for path in _below(store, "work"):
+        if not _running(store, path):
+            done = _recorded(store, path)
+            problem = "a finished run's folder" if done else f"an unfinished run of {_stage_of(path)}"
+            remedy = "perception-r1 gc --delete removes it" if done else "run the stage again: it goes on from here"
+            yield Finding("leftover", f"work/{path.name}", problem, remedy)
+    for path in sorted((store.place.scratch / "logs").glob("*/*/*")):
+        if not is_held(path / "lock"):
+            what = str(path.relative_to(store.place.scratch))
+            yield Finding("leftover", what, "a log that nobody writes", "run its stage again: it goes on from here")
+
+
+def _abandoned(temporary: Path) -> bool:
+    """Whether nobody writes the temporary file any more; one that goes away meanwhile was written to its end."""
+    return temporary.exists() and not is_held(temporary)
+
+
+def _below(store: Store, folder: str) -> list[Path]:
+    path = store.place.scratch / folder
+    return sorted(path.iterdir()) if path.is_dir() else []
+
+
+def _running(store: Store, work: Path) -> bool:
+    return is_held(store.place.scratch / "locks" / "runs" / work.name.partition(".")[0])
+
+
+def _recorded(store: Store, work: Path) -> bool:
+    return store.place.exists(f"runs/{work.name}.json")
+
+
+def _stage_of(work: Path) -> str:
+    try:
+        return str(unseal((work / "run.json").read_bytes(), str(work))["stage"])
+    except (OSError, Damaged):
+        return "a stage"
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What gc would take, or took: versions whose data nobody holds, objects nobody needs, leftovers."""
+
+    versions: tuple[str, ...]
+    objects: tuple[str, ...]
+    leftovers: tuple[str, ...]
+    bytes: int
+    deleted: bool
+
+
+def gc(
+    store: Store, *, keep: int = 10, grace_s: float = DAY_S, unfinished: bool = False, delete: bool = False
+) -> Collection:
+    """What can go; with `delete` it goes.
+
+    Held are: tagged versions, the newest `keep` of each name, everything younger than `grace_s`, the inputs of
+    unfinished runs, and every ancestor of one of these. The record of a collected version stays. Writers on this
+    machine are kept out by a lock while it deletes; writers elsewhere by the grace period. `unfinished` takes the work
+    folders and logs of runs that ended without finishing, too.
+    """
+    if keep < 1:
+        raise ValueError("keep must be at least 1: the newest version of a name is never collected")
+    if not delete:
+        return _plan(store, keep, grace_s, unfinished)
+    with flock(store.place.scratch / "locks" / "gc"):
+        plan = _plan(store, keep, grace_s, unfinished)
+        if plan.versions:
+            store.versions.expire(list(plan.versions), now())
+        for key in plan.objects:
+            store.place.remove(key)
+        for name in plan.leftovers:
+            _remove(store.place.scratch / name)
+    return Collection(plan.versions, plan.objects, plan.leftovers, plan.bytes, deleted=True)
+
+
+def _plan(store: Store, keep: int, grace_s: float, unfinished: bool) -> Collection:
+    clock = time.time()
+    versions = artifacts(store)
+    expired = store.versions.expired()
+    whole = [version for version in versions if version.version not in expired]
+    held = _held(store, whole, keep, grace_s, clock)
+    going = [version for version in whole if version.version not in held]
+    needed = _vouched(store, [version for version in whole if version.version in held]).keys() | _blobs(versions).keys()
+    objects = [key for key in _objects(store) if key not in needed and store.place.age_s(key, clock) > grace_s]
+    digests = {key.rpartition("/")[2].partition(".")[0] for key in needed}
+    leftovers = [path for path in filter(_abandoned, _below(store, "tmp")) if clock - path.lstat().st_mtime > grace_s]
+    leftovers += [path for path in _below(store, "views") if path.name not in digests]
+    leftovers += list(_ended_work(store, unfinished, grace_s, clock))
+    return Collection(
+        versions=tuple(version.version for version in going),
+        objects=tuple(objects),
+        leftovers=tuple(str(path.relative_to(store.place.scratch)) for path in leftovers),
+        bytes=sum(store.place.size(key) for key in objects) + sum(map(_weight, leftovers)),
+        deleted=False,
+    )
+
+
+def _held(store: Store, versions: list[Artifact], keep: int, grace_s: float, clock: float) -> set[str]:
+    by_version = {version.version: version for version in versions}
+    by_name: dict[tuple[str, str], list[Artifact]] = defaultdict(list)
+    for version in versions:
+        by_name[version.kind, version.name].append(version)
+    waiting = [version.version for group in by_name.values() for version in group[-keep:]]
+    waiting += [tagged for kind, name in by_name for tagged in store.versions.tags(kind, name).values()]
+    waiting += [v.version for v in versions if store.place.age_s(version_key(v.kind, v.name, v.seq), clock) <= grace_s]
+    waiting += [parent["version"] for plan in _unfinished_plans(store) for parent in plan["inputs"]]
+    held: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in held and name in by_version:
+            held.add(name)
+            waiting += [parent.version for parent in by_version[name].parents]
+    return held
+
+
+def _unfinished_plans(store: Store) -> Iterator[dict[str, list[dict[str, str]]]]:
+    for path in _below(store, "work"):
+        with suppress(OSError, Damaged):
+            yield unseal((path / "run.json").read_bytes(), str(path))
+
+
+def _ended_work(store: Store, unfinished: bool, grace_s: float, clock: float) -> Iterator[Path]:
+    """Folders and logs of runs that are on record, or (if asked) that nobody runs any more."""
+    logs = sorted((store.place.scratch / "logs").glob("*/*/*"))
+    for path in [*_below(store, "work"), *logs]:
+        idle = not _running(store, path) and not is_held(path / "lock")
+        if idle and (_recorded(store, path) or (unfinished and clock - path.stat().st_mtime > grace_s)):
+            yield path
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _weight(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.lstat().st_size for file in files if file.is_file() and not file.is_symlink())
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The space of one kind (or of scratch): what its versions would weigh alone, and what they take, shared."""
+
+    what: str
+    versions: int
+    logical_bytes: int
+    stored_bytes: int
+
+
+def du(store: Store) -> list[Usage]:
+    """The space by kind, then by scratch folder. Objects that kinds share count for the first of them."""
+    expired = store.versions.expired()
+    versions = [version for version in artifacts(store) if version.version not in expired]
+    counted: set[str] = set()
+    rows = []
+    for kind in sorted({version.kind for version in versions}):
+        group = [version for version in versions if version.kind == kind]
+        keys = _vouched(store, group).keys() - counted
+        counted |= keys
+        stored = sum(store.place.size(key) for key in keys if store.place.exists(key))
+        rows.append(Usage(kind, len(group), sum(version.bytes for version in group), stored))
+    other = [key for key in _objects(store) if key not in counted]
+    weights = Counter({"(records' blobs and leftovers)": sum(store.place.size(key) for key in other)})
+    weights.update({folder + "/": sum(map(_weight, _below(store, folder))) for folder in ("work", "logs", "tmp")})
+    return rows + [Usage(what, 0, 0, weight) for what, weight in weights.items() if weight]

@@ -1,0 +1,43 @@
+"""Advisory locks that the kernel frees when their holder dies, however it dies."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from storage.errors import Busy, writing
+
+
+@contextmanager
+def flock(path: Path, *, shared: bool = False, wait: bool = True, busy: str = "") -> Iterator[int]:
+    """Holds the lock on `path` and yields its descriptor; without `wait` raises Busy(`busy`) at once if it is taken.
+
+    A child process that inherits the descriptor keeps the lock until it ends too. The file is never removed:
+    a waiter could otherwise hold a lock on a name that is gone.
+    """
+    how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("ab")
+    with handle:
+        try:
+            fcntl.flock(handle, how)
+        except BlockingIOError as error:
+            raise Busy(busy or f"{path} is locked by another process") from error
+        yield handle.fileno()
+
+
+def is_held(path: Path) -> bool:
+    """Whether some process holds the lock; a file that does not exist is not held."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,190 @@
+"""Where a version comes from: the code that made it, the commit, the machine and its packages."""
+
+import ast
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from storage.artifact import digest_of
+from storage.errors import BadData
+
+PROJECT = ("perception_r1", "tasks", "flows")  # storage does not know what artifacts mean, so it cannot change one
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The code behind an artifact: a digest of each module and resource file, and of all of them."""
+
+    digest: str = ""
+    modules: dict[str, str] = field(default_factory=dict)
+
+
+def code_of(*roots: ModuleType | Callable[..., Any] | str, project: tuple[str, ...] = PROJECT) -> Code:
+    """The digest of the roots' modules and of every project module they import, directly or not, also inside functions.
+
+    Comments, docstrings and layout do not count; files that are not Python (prompts, SQL) beside an imported module do.
+    A root is a module, a function or class of one, or a dotted module name (for what is started by name).
+    """
+    files: dict[str, Path] = {}
+    waiting = [_located(root, project) for root in roots]
+    while waiting:
+        name, path = waiting.pop()
+        if name in files:
+            continue
+        files[name] = path
+        for imported in _imports(name, path):
+            waiting.extend(_project_files(imported, project, files))
+    digests = {name: _source_digest(path) for name, path in sorted(files.items())}
+    for folder in sorted({path.parent for name, path in files.items() if name.split(".")[0] in project}):
+        digests |= {f"{folder.name}/{file.relative_to(folder)}": _bytes_digest(file) for file in _resources(folder)}
+    return Code(digest_of(digests), digests)
+
+
+def _located(root: ModuleType | Callable[..., Any] | str, project: tuple[str, ...]) -> tuple[str, Path]:
+    """The root's module name and source file, or BadData."""
+    name = root if isinstance(root, str) else root.__name__ if isinstance(root, ModuleType) else root.__module__
+    module = sys.modules.get(name)
+    source = getattr(module, "__file__", None) or (_find(name) if name.split(".")[0] in project else None)
+    if not source or not Path(source).is_file():
+        raise BadData(f"the code of {name!r} has no file, so its digest cannot be known: define it in a module")
+    return name, Path(source)
+
+
+def _imports(name: str, path: Path) -> Iterator[str]:
+    """Every module name that the file may import, absolute."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(_parsed(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def _project_files(name: str, project: tuple[str, ...], known: dict[str, Path]) -> Iterator[tuple[str, Path]]:
+    """The module and the packages around it, where they are files of the project."""
+    if name.split(".")[0] not in project:
+        return
+    parts = name.split(".")
+    for length in range(1, len(parts) + 1):
+        part = ".".join(parts[:length])
+        path = None if part in known else _find(part)
+        if path:
+            yield part, path
+
+
+def _find(name: str) -> Path | None:
+    """The source file of a project module, found without importing it."""
+    top, *rest = name.split(".")
+    spec = importlib.util.find_spec(top)
+    if not spec or not spec.submodule_search_locations:
+        return None
+    base = Path(next(iter(spec.submodule_search_locations))).joinpath(*rest)
+    candidates = [base / "__init__.py"] + ([base.with_suffix(".py")] if rest else [])
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _resources(folder: Path) -> Iterable[Path]:
+    """The files beside a module that are not Python, also in plain subfolders such as prompts/."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not (path / "__init__.py").exists() and path.name != "__pycache__":
+            yield from _resources(path)
+        elif path.is_file() and path.suffix not in {".py", ".pyc"} and not path.name.startswith("."):
+            yield path
+
+
+@functools.lru_cache(maxsize=4096)
+def _parse_cached(path: Path, size: int, mtime_ns: int) -> tuple[ast.Module, str]:
+    tree = ast.parse(path.read_bytes(), filename=str(path))
+    return tree, hashlib.sha256(_meaning(tree).encode()).hexdigest()
+
+
+def _parsed(path: Path) -> ast.Module:
+    stat = path.stat()
+    return _parse_cached(path, stat.st_size, stat.st_mtime_ns)[0]
+
+
+def _source_digest(path: Path) -> str:
+    stat = path.stat()
+    return _parse_cached(path, stat.st_size, stat.st_mtime_ns)[1]
+
+
+def _meaning(node: object) -> str:
+    """The syntax tree as text, without docstrings and empty fields (so that Python 3.11 and 3.14 spell it alike)."""
+    if isinstance(node, list):
+        return "[" + ",".join(map(_meaning, node)) + "]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = dict(ast.iter_fields(node))
+    fields.pop("kind", None)
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
+        fields["body"] = fields["body"][1:]
+    shown = ",".join(f"{name}={_meaning(value)}" for name, value in fields.items() if value not in (None, []))
+    return f"{type(node).__name__}({shown})"
+
+
+def _bytes_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@functools.cache
+def checkout_state(source: Path = HERE) -> dict[str, str]:
+    """The git commit of the running code and, if it was changed since, a digest of the changes; else its version."""
+    if _git(source, "ls-files", "--error-unmatch", source.name, at=source.parent) is None:
+        return {"version": _own_version()}
+    commit = _git(source, "rev-parse", "HEAD")
+    changes = _git(source, "status", "--porcelain=v1", "--untracked-files=all") or ""
+    if not changes:
+        return {"commit": commit or "none yet"}
+    diff = _git(source, "diff", "HEAD") or ""
+    untracked = (_git(source.parent, "ls-files", "--others", "--exclude-standard") or "").splitlines()
+    added = {name: _bytes_digest(source.parent / name) for name in untracked if (source.parent / name).is_file()}
+    return {"commit": commit or "none yet", "dirty": digest_of([changes, diff, added])}
+
+
+def _git(source: Path, *words: str, at: Path | None = None) -> str | None:
+    """What git prints, stripped; None where there is no git, no checkout, or the file is not in it."""
+    try:
+        done = subprocess.run(["git", "-C", at or source, *words], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _own_version() -> str:
+    try:
+        return importlib.metadata.version("perception-r1")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+@functools.cache
+def environment() -> dict[str, Any]:
+    """Python, the platform and every installed package with its version."""
+    packages = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
+    return {"python": platform.python_version(), "platform": platform.platform(), "packages": packages}
+
+
+def this_process() -> dict[str, Any]:
+    """The host and process; the machine's own id tells two hosts of one name apart."""
+    machine = Path("/etc/machine-id")
+    identity = machine.read_text().strip() if machine.exists() else f"{os.uname().machine}-{socket.gethostname()}"
+    return {
+        "host": socket.gethostname(),
+        "machine": hashlib.sha256(identity.encode()).hexdigest()[:16],
+        "pid": os.getpid(),
+    }

@@ -1,0 +1,294 @@
+"""Units of work: one body a cause, found ever after, resumed after a crash."""
+
+import importlib
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import storage
+from storage import Store, Work, errors
+
+ROWS = [{"id": "p1"}, {"id": "p2"}]
+
+
+class Body:
+    """A body that counts its calls and does what it is given."""
+
+    def __init__(self, *results: Any) -> None:
+        self.results = list(results)
+        self.calls = 0
+
+    def __call__(self, work: Work) -> dict[str, Any]:
+        self.calls += 1
+        result = self.results.pop(0) if len(self.results) > 1 else self.results[0]
+        if isinstance(result, Exception):
+            raise result
+        return dict(result(work)) if callable(result) else result
+
+
+def test_a_finished_run_is_found(store: Store) -> None:
+    body = Body({"annotations/x": ROWS})
+    first = storage.stage(store, "annotate", [], {"k": 1}, body)
+    second = storage.stage(store, "annotate", [], {"k": 1}, body)
+    assert body.calls == 1
+    assert (first.reused, second.reused) == (False, True)
+    assert second["annotations/x"] == first["annotations/x"]
+
+
+@pytest.mark.parametrize("what", ["stage", "config", "input"])
+def test_another_stage_config_or_input_content_is_another_run(store: Store, what: str) -> None:
+    body = Body({"annotations/x": ROWS})
+    one, other = store.put("problems", "a", ROWS), store.put("problems", "b", [{"id": "p3"}])
+    storage.stage(store, "annotate", [one], {"k": 1}, body)
+    changed = {
+        "stage": ("other", [one], {"k": 1}),
+        "config": ("annotate", [one], {"k": 2}),
+        "input": ("annotate", [other], {"k": 1}),
+    }
+    storage.stage(store, *changed[what], body)
+    assert body.calls == 2
+
+
+def test_equal_content_cuts_off_everything_downstream(store: Store) -> None:
+    downstream = Body({"verdicts/x": ROWS})
+    for seed in (1, 2):
+        judged = storage.stage(store, "judge", [], {"prompt": seed}, Body({"annotations/x": ROWS}))
+        storage.stage(store, "train", [judged["annotations/x"]], {}, downstream)
+    assert downstream.calls == 1
+
+
+def test_a_failed_body_is_run_again_and_its_finished_shards_are_not(store: Store, root: Path) -> None:
+    made: list[int] = []
+
+    def shards(work: Work) -> Iterator[tuple[str, Any]]:
+        def make(i: int) -> list[dict[str, int]]:
+            made.append(i)
+            if i == 2 and made.count(2) == 1:
+                raise RuntimeError("the machine went away")
+            return [{"i": i}]
+
+        yield "annotations/x", (work.shard(i, make) for i in range(4))
+
+    body = Body(shards)
+    with pytest.raises(RuntimeError, match="went away"):
+        storage.stage(store, "annotate", [], {}, body)
+    assert list((root / "work").iterdir())
+    run = storage.stage(store, "annotate", [], {}, body)
+    assert made == [0, 1, 2, 2, 3]
+    assert store.get(run["annotations/x"])["i"].to_pylist() == [0, 1, 2, 3]
+    assert not list((root / "work").iterdir())
+    assert storage.verify(store) == []
+
+
+def test_a_torn_shard_is_made_again(store: Store, root: Path) -> None:
+    def body(work: Work) -> dict[str, Any]:
+        shard = work.shard(0, lambda i: [{"i": i}])
+        if not (root / "second").exists():
+            (root / "second").touch()
+            next((work.path / "shards").iterdir()).write_bytes(b"PAR1 torn")
+            raise RuntimeError
+        return {"annotations/x": shard}
+
+    with pytest.raises(RuntimeError):
+        storage.stage(store, "annotate", [], {}, body)
+    run = storage.stage(store, "annotate", [], {}, body)
+    assert store.get(run["annotations/x"]).to_pylist() == [{"i": 0}]
+
+
+def test_empty_shards_need_a_schema_and_then_fit(store: Store) -> None:
+    schema = pa.schema([("i", pa.int64())])
+    make: Any = lambda i: [] if i == 0 else [{"i": i}]  # noqa: E731
+    with pytest.raises(errors.BadData, match="pass schema="):
+        storage.stage(store, "annotate", [], {}, lambda work: {"annotations/x": work.shard(0, make)})
+    body = Body(lambda work: {"annotations/x": (work.shard(i, make, schema) for i in range(3))})
+    run = storage.stage(store, "annotate", [], {}, body)
+    assert store.get(run["annotations/x"])["i"].to_pylist() == [1, 2]
+
+
+def test_force_is_a_further_attempt_that_is_then_the_one_found(store: Store, root: Path) -> None:
+    body = Body({"annotations/x": ROWS}, {"annotations/x": [{"id": "p9"}]}, ValueError("never a third time"))
+    storage.stage(store, "annotate", [], {}, body)
+    forced = storage.stage(store, "annotate", [], {}, body, force=True)
+    found = storage.stage(store, "annotate", [], {}, body)
+    assert (forced.attempt, found.attempt, found.reused) == (2, 2, True)
+    assert found["annotations/x"].version == "annotations/x@2"
+    assert len(list((root / "runs").iterdir())) == 2
+
+
+def test_a_folder_of_the_work_is_taken_over_without_a_copy(store: Store, root: Path) -> None:
+    inodes = []
+
+    def body(work: Work) -> dict[str, Any]:
+        (work.path / "final").mkdir()
+        (work.path / "final/model").write_bytes(b"w" * 1000)
+        inodes.append((work.path / "final/model").stat().st_ino)
+        work.cost = 1.5
+        return {"checkpoint/x": work.path / "final"}
+
+    version = storage.stage(store, "train", [], {}, body)["checkpoint/x"]
+    assert (store.get(version) / "model").stat().st_ino == inodes[0]
+    assert version.cost == 1.5
+    assert version.duration_s is not None
+
+
+def test_a_resumed_body_cannot_rewrite_what_the_store_took_over(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between put and run record: the body writes its checkpoint again, in place, as trainers do."""
+    from storage import runs
+
+    contents = iter([b"first", b"other"])
+
+    def body(work: Work) -> dict[str, Any]:
+        (work.path / "final").mkdir(exist_ok=True)
+        with (work.path / "final/model").open("wb") as file:
+            file.write(next(contents))
+        return {"checkpoint/x": work.path / "final"}
+
+    def killed(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "_publish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            storage.stage(store, "train", [], {}, body)
+    storage.stage(store, "train", [], {}, body)
+    assert (store.get("checkpoint/x@1") / "model").read_bytes() == b"first"
+    assert (store.get("checkpoint/x@2") / "model").read_bytes() == b"other"
+    assert storage.verify(store) == []
+
+
+def test_a_run_whose_data_is_gone_is_done_again(store: Store) -> None:
+    body = Body({"annotations/x": ROWS})
+    run = storage.stage(store, "annotate", [], {}, body)
+    store.path(run["annotations/x"]).unlink()
+    assert storage.stage(store, "annotate", [], {}, body).attempt == 2
+    assert storage.verify(store) == []
+
+
+@pytest.mark.parametrize("output", ["annotations", "annotations/x@1", "annotations/x:t", "a/b/c"])
+def test_an_output_is_named_by_kind_and_name(store: Store, output: str) -> None:
+    with pytest.raises(errors.BadName):
+        storage.stage(store, "annotate", [], {}, lambda work: {output: ROWS})
+
+
+def test_a_log_is_sealed_as_an_output(store: Store, root: Path) -> None:
+    def body(work: Work) -> dict[str, Any]:
+        log = work.log("rollouts", "seed0")
+        log.append([{"step": log.rows}])
+        log.flush()
+        if log.rows < 3:
+            raise RuntimeError("killed after a step")
+        return {"rollouts/seed0": log}
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            storage.stage(store, "train", [], {}, body)
+    version = storage.stage(store, "train", [], {}, body)["rollouts/seed0"]
+    assert store.get(version)["step"].to_pylist() == [0, 1, 2]
+    assert not list((root / "logs/rollouts/seed0").iterdir())
+
+
+# --- the digest of the code -------------------------------------------------------------------------------------------
+
+PROJECT = {
+    "proj/__init__.py": "",
+    "proj/stage.py": "import json\nfrom proj.used import f\ndef body(work):\n    from proj import late\n",
+    "proj/used.py": "from . import deep\ndef f():\n    '''Says what f does.'''\n    return 1  # one\n",
+    "proj/deep/__init__.py": "",
+    "proj/deep/prompts/judge.txt": "Is it there?",
+    "proj/late.py": "X = 1\n",
+    "proj/unused.py": "Y = 1\n",
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    for name, text in PROJECT.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+    for name in [name for name in sys.modules if name.split(".")[0] == "proj"]:
+        del sys.modules[name]
+
+
+def code(*roots: Any) -> storage.Code:
+    return storage.code_of(*(roots or [importlib.import_module("proj.stage")]), project=("proj",))
+
+
+def test_the_code_of_a_stage_is_what_it_imports_from_the_project(project: Path) -> None:
+    assert set(code().modules) == {
+        "proj",
+        "proj.stage",
+        "proj.used",
+        "proj.deep",
+        "proj.late",
+        "deep/prompts/judge.txt",
+    }
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "changes"),
+    [
+        pytest.param("proj/used.py", "from . import deep\ndef f():\n    return 2\n", True, id="code-two-imports-away"),
+        pytest.param("proj/late.py", "X = 2\n", True, id="imported-inside-a-function"),
+        pytest.param("proj/deep/prompts/judge.txt", "Is it there? ", True, id="a-prompt"),
+        pytest.param("proj/deep/prompts/new.txt", "?", True, id="a-new-prompt"),
+        pytest.param(
+            "proj/used.py",
+            "from . import deep\n\n# better\ndef f():\n    '''New.'''\n    return 1\n",
+            False,
+            id="comments",
+        ),
+        pytest.param("proj/unused.py", "Y = 2\n", False, id="a-module-that-is-not-imported"),
+    ],
+)
+def test_the_digest_changes_with_the_code_and_only_with_it(project: Path, file: str, text: str, changes: bool) -> None:
+    before = code()
+    (project / file).write_text(text)
+    assert (code() != before) is changes
+
+
+def test_code_started_by_name_counts_when_it_is_named(project: Path) -> None:
+    assert "proj.unused" in code("proj.stage", "proj.unused").modules
+
+
+def test_code_without_a_file_is_refused() -> None:
+    loose = ModuleType("loose")
+    with pytest.raises(errors.BadData, match="has no file"):
+        storage.code_of(loose)
+
+
+# --- several processes ------------------------------------------------------------------------------------------------
+
+WORKER = """
+    import sys, time
+    from pathlib import Path
+    import storage
+
+    def body(work):
+        def make(i):
+            with open(sys.argv[2], "a") as file:
+                file.write(f"{i}\\n")
+            time.sleep(0.02)
+            return [{"i": i}]
+        return {"annotations/x": (work.shard(i, make) for i in range(8))}
+
+    print(storage.stage(storage.open_store(sys.argv[1]), "annotate", [], {}, body)["annotations/x"].version)
+"""
+
+
+def test_three_identical_runs_at_once_do_each_unit_once(root: Path, tmp_path: Path) -> None:
+    script, done = tmp_path / "worker.py", tmp_path / "done"
+    script.write_text(textwrap.dedent(WORKER))
+    processes = [
+        subprocess.Popen([sys.executable, script, root, done], stdout=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    assert [p.communicate(timeout=60)[0].strip() for p in processes] == ["annotations/x@1"] * 3
+    assert sorted(done.read_text().split()) == sorted(map(str, range(8)))
