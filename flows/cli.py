@@ -1,0 +1,55 @@
+"""The command line. Nothing heavy is imported before a command needs it: --help answers at once."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from flows.store_commands import STORE_COMMANDS
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.option(
+    "--store", type=click.Path(path_type=Path), help="The store's folder. [$PERCEPTION_R1_STORE or .perception-r1]"
+)
+@click.option("--debug", is_flag=True, help="Show the stack trace of an error.")
+@click.version_option(package_name="perception-r1")
+@click.pass_context
+def cli(context: click.Context, store: Path | None, debug: bool) -> None:
+    """Did this training make the model see better, or only answer better?
+
+    REF is kind/name for the latest version, kind/name@3 for a certain one, kind/name:tag for a tagged one.
+    Exit codes: 0 done, 1 failed, 2 the command or its arguments cannot be right.
+    """
+    context.obj = store
+
+
+for command in STORE_COMMANDS:
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Runs the command line; an error is one line that names the thing and the remedy."""
+    if "--debug" in sys.argv:
+        cli()
+    try:
+        cli()
+    except KeyboardInterrupt:
+        sys.exit("perception-r1: interrupted; what was finished is kept")
+    except Exception as error:
+        if not _is_ours(error):
+            raise
+        click.echo(f"perception-r1: {error}", err=True)
+        sys.exit(_exit_code(error))
+
+
+def _is_ours(error: Exception) -> bool:
+    from storage import StoreError
+
+    return isinstance(error, StoreError)
+
+
+def _exit_code(error: Exception) -> int:
+    from storage.errors import BadName, NotFound, Refused
+
+    return 2 if isinstance(error, BadName | NotFound | Refused) else 1
