@@ -1,0 +1,1 @@
+"""Speed and scale, measured beside peers. Tables are in bench/results/."""
