@@ -5,6 +5,7 @@ finite numbers or raises ValueError that says what is wrong; docs/compare.md say
 """
 
 from perception_r1.compare.checks import Interval
+from perception_r1.compare.clusters import clustered_mcnemar, clustered_se
 from perception_r1.compare.effect import conditional_odds_ratio, paired_difference_ci
 from perception_r1.compare.mcnemar import (
     bayes_beta_superiority,
@@ -15,11 +16,17 @@ from perception_r1.compare.mcnemar import (
     mcnemar_midp_logp,
     mcnemar_min_attainable_p,
 )
+from perception_r1.compare.multiplicity import adjust_pvalues, cochrans_q
 from perception_r1.compare.proportion import proportion_ci
+from perception_r1.compare.strata import stratified_mcnemar
 
 __all__ = [
     "Interval",
+    "adjust_pvalues",
     "bayes_beta_superiority",
+    "clustered_mcnemar",
+    "clustered_se",
+    "cochrans_q",
     "conditional_odds_ratio",
     "mcnemar_chi2",
     "mcnemar_exact",
@@ -29,4 +36,5 @@ __all__ = [
     "mcnemar_min_attainable_p",
     "paired_difference_ci",
     "proportion_ci",
+    "stratified_mcnemar",
 ]
