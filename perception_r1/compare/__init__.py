@@ -17,10 +17,14 @@ from perception_r1.compare.mcnemar import (
     mcnemar_min_attainable_p,
 )
 from perception_r1.compare.multiplicity import adjust_pvalues, cochrans_q
+from perception_r1.compare.paper import PAPER_ITEMS, PAPER_TESTS, paper_check
+from perception_r1.compare.power import mcnemar_power, mcnemar_sample_size
 from perception_r1.compare.proportion import proportion_ci
 from perception_r1.compare.strata import stratified_mcnemar
 
 __all__ = [
+    "PAPER_ITEMS",
+    "PAPER_TESTS",
     "Interval",
     "adjust_pvalues",
     "bayes_beta_superiority",
@@ -34,7 +38,10 @@ __all__ = [
     "mcnemar_midp",
     "mcnemar_midp_logp",
     "mcnemar_min_attainable_p",
+    "mcnemar_power",
+    "mcnemar_sample_size",
     "paired_difference_ci",
+    "paper_check",
     "proportion_ci",
     "stratified_mcnemar",
 ]
