@@ -7,6 +7,7 @@ finite numbers or raises ValueError that says what is wrong; docs/compare.md say
 from perception_r1.compare.checks import Interval
 from perception_r1.compare.clusters import clustered_mcnemar, clustered_se
 from perception_r1.compare.effect import conditional_odds_ratio, paired_difference_ci
+from perception_r1.compare.judges import judge_agreement, rogan_gladen
 from perception_r1.compare.mcnemar import (
     bayes_beta_superiority,
     mcnemar_chi2,
@@ -16,22 +17,32 @@ from perception_r1.compare.mcnemar import (
     mcnemar_midp_logp,
     mcnemar_min_attainable_p,
 )
+from perception_r1.compare.misclassification import (
+    JudgeErrors,
+    paired_misclassification,
+    paired_misclassification_forward,
+    paired_misclassification_inverse,
+)
 from perception_r1.compare.multiplicity import adjust_pvalues, cochrans_q
 from perception_r1.compare.paper import PAPER_ITEMS, PAPER_TESTS, paper_check
 from perception_r1.compare.power import mcnemar_power, mcnemar_sample_size
+from perception_r1.compare.ppi import ppi_paired_difference
 from perception_r1.compare.proportion import proportion_ci
+from perception_r1.compare.resampling import paired_bootstrap_ci, paired_signflip_permutation
 from perception_r1.compare.strata import stratified_mcnemar
 
 __all__ = [
     "PAPER_ITEMS",
     "PAPER_TESTS",
     "Interval",
+    "JudgeErrors",
     "adjust_pvalues",
     "bayes_beta_superiority",
     "clustered_mcnemar",
     "clustered_se",
     "cochrans_q",
     "conditional_odds_ratio",
+    "judge_agreement",
     "mcnemar_chi2",
     "mcnemar_exact",
     "mcnemar_exact_logp",
@@ -40,8 +51,15 @@ __all__ = [
     "mcnemar_min_attainable_p",
     "mcnemar_power",
     "mcnemar_sample_size",
+    "paired_bootstrap_ci",
     "paired_difference_ci",
+    "paired_misclassification",
+    "paired_misclassification_forward",
+    "paired_misclassification_inverse",
+    "paired_signflip_permutation",
     "paper_check",
+    "ppi_paired_difference",
     "proportion_ci",
+    "rogan_gladen",
     "stratified_mcnemar",
 ]
