@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from flows.compare_commands import COMPARE_COMMANDS
 from flows.store_commands import STORE_COMMANDS
 
 
@@ -24,7 +25,7 @@ def cli(context: click.Context, store: Path | None, debug: bool) -> None:
     context.obj = store
 
 
-for command in STORE_COMMANDS:
+for command in (*STORE_COMMANDS, *COMPARE_COMMANDS):
     cli.add_command(command)
 
 

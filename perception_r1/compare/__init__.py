@@ -24,6 +24,7 @@ from perception_r1.compare.misclassification import (
     paired_misclassification_inverse,
 )
 from perception_r1.compare.multiplicity import adjust_pvalues, cochrans_q
+from perception_r1.compare.pairing import PairedCells, pair_outcomes, read_outcomes
 from perception_r1.compare.paper import PAPER_ITEMS, PAPER_TESTS, paper_check
 from perception_r1.compare.power import mcnemar_power, mcnemar_sample_size
 from perception_r1.compare.ppi import ppi_paired_difference
@@ -36,6 +37,7 @@ __all__ = [
     "PAPER_TESTS",
     "Interval",
     "JudgeErrors",
+    "PairedCells",
     "adjust_pvalues",
     "bayes_beta_superiority",
     "clustered_mcnemar",
@@ -51,6 +53,7 @@ __all__ = [
     "mcnemar_min_attainable_p",
     "mcnemar_power",
     "mcnemar_sample_size",
+    "pair_outcomes",
     "paired_bootstrap_ci",
     "paired_difference_ci",
     "paired_misclassification",
@@ -60,6 +63,7 @@ __all__ = [
     "paper_check",
     "ppi_paired_difference",
     "proportion_ci",
+    "read_outcomes",
     "rogan_gladen",
     "stratified_mcnemar",
 ]
