@@ -1,6 +1,7 @@
 """How answers look on a terminal; plain and unbroken when nobody watches."""
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -42,17 +43,18 @@ def lineage_tree(graph: "Lineage") -> "Tree":
     """The graph as a tree; what was shown above is not opened again."""
     from rich.tree import Tree
 
-    seen: set[str] = set()
+    seen = {graph.root}
     tree = Tree(graph.root)
-    waiting = [(tree, graph.root)]
+    waiting = [(tree, other) for other in reversed(graph.arrows[graph.root])]
     while waiting:
         branch, version = waiting.pop()
-        if version in seen:
+        others = graph.arrows.get(version, ())
+        if version in seen and others:
+            branch.add(f"{version} (see above)")
             continue
         seen.add(version)
-        for other in graph.arrows.get(version, ()):
-            child = branch.add(f"{other} (see above)" if other in seen and graph.arrows.get(other) else other)
-            waiting.append((child, other))
+        child = branch.add(version)
+        waiting += [(child, other) for other in reversed(others)]
     return tree
 
 
@@ -81,6 +83,9 @@ def why_tree(found: "Why", tree: "Tree | None" = None) -> "Tree":
     return tree
 
 
+UNWATCHED_WIDTH = 200  # in a pipe: wide enough that nothing is broken over two lines
+
+
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """Gives a callback(done, total) that draws a bar with the time left, if a person watches."""
@@ -100,7 +105,7 @@ def print_rich(value: Any) -> None:
 def _console() -> Any:
     from rich.console import Console
 
-    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+    return Console(width=None if sys.stdout.isatty() else UNWATCHED_WIDTH, highlight=False)
 
 
 def print_table(columns: Iterable[str], rows: Iterable[list[Any]], right: tuple[str, ...] = ()) -> None:
@@ -114,15 +119,21 @@ def print_table(columns: Iterable[str], rows: Iterable[list[Any]], right: tuple[
         table.add_column(escape(column), justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))
-    console = _console()
-    if not sys.stdout.isatty():
-        console.width = 200
-    console.print(table)
+    _console().print(table)
 
 
 def print_json(value: Any) -> None:
     """Prints a value for machines."""
-    click.echo(json.dumps(value, default=_plain, ensure_ascii=False, indent=2))
+    click.echo(json.dumps(_finite(value), default=_plain, ensure_ascii=False, indent=2))
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for what JSON has no word for (NaN and infinities)."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _plain(value: Any) -> Any:

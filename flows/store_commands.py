@@ -205,7 +205,8 @@ def verify(path: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(findings)
     elif not findings:
-        click.echo(f"The store at {store.place} is whole.")
+        whole = "is whole" if store.versions.kinds() else "holds nothing yet"
+        click.echo(f"The store at {store.place} {whole}.")
     else:
         print_table(["", "what", "problem", "remedy"], ([f.level, f.what, f.problem, f.remedy] for f in findings))
     sys.exit(any(finding.level == "damaged" for finding in findings))
@@ -248,9 +249,13 @@ def du(path: Path | None, as_json: bool) -> None:
     """Show what takes the space."""
     import storage
 
-    usage = storage.du(_open(path))
+    store = _open(path)
+    usage = storage.du(store)
     if as_json:
         print_json(usage)
+        return
+    if not usage:
+        _say_empty(store, None)
         return
     rows = (
         [u.what, u.versions or "", size(u.logical_bytes) if u.versions else "", size(u.stored_bytes)] for u in usage

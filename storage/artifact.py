@@ -16,12 +16,13 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 KIND = re.compile(r"[a-z][a-z0-9_]{0,62}")
 RESERVED_KINDS = frozenset({"versions", "lineage", "tags"})  # the catalogue's own tables
 VIEW_SUFFIXES = ("_versions", "_open")
+DIGEST = re.compile(r"[0-9a-f]{64}")
 SEQ = re.compile(r"[1-9][0-9]{0,7}")
 
 
 def check_kind(kind: str) -> str:
     """Returns the kind if it can be a folder and an SQL view at once, or raises BadName."""
-    if not KIND.fullmatch(kind) or kind in RESERVED_KINDS or kind.endswith(VIEW_SUFFIXES):
+    if not isinstance(kind, str) or not KIND.fullmatch(kind) or kind in RESERVED_KINDS or kind.endswith(VIEW_SUFFIXES):
         raise BadName(
             f"kind {_short(kind)} cannot be used: a kind is 1 to 63 of a-z, 0-9 and _, begins with a letter, is not "
             f"one of {', '.join(sorted(RESERVED_KINDS))} and does not end in {' or '.join(VIEW_SUFFIXES)} (SQL views)"
@@ -31,7 +32,7 @@ def check_kind(kind: str) -> str:
 
 def check_name(name: str, what: str = "name") -> str:
     """Returns the name if it can be a single path component on every file system, or raises BadName."""
-    if not NAME.fullmatch(name):
+    if not isinstance(name, str) or not NAME.fullmatch(name):
         raise BadName(
             f"{what} {_short(name)} cannot be used: a {what} is 1 to 128 of A-Z, a-z, 0-9, '.', '_' and '-', "
             "and begins with a letter or digit"
@@ -39,8 +40,9 @@ def check_name(name: str, what: str = "name") -> str:
     return name
 
 
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:57] + "...")
+def _short(text: object) -> str:
+    shown = repr(text)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Ref:
     @classmethod
     def parse(cls, text: str) -> "Ref":
         """Returns the reference, or raises BadName with the three forms."""
-        match = re.fullmatch(r"([^/@:]+)/([^/@:]+)(?:@([^/@:]+)|:([^/@:]+))?", text)
+        match = isinstance(text, str) and re.fullmatch(r"([^/@:]+)/([^/@:]+)(?:@([^/@:]+)|:([^/@:]+))?", text)
         if not match or (match[3] and not SEQ.fullmatch(match[3])):
             raise BadName(f"{_short(text)} is no reference: expected kind/name, kind/name@3 or kind/name:tag")
         kind, name, seq, tag = match.groups()
@@ -94,6 +96,9 @@ class Artifact:
     run: str | None = None
     duration_s: float | None = None
     cost: float | None = None
+
+    def __hash__(self) -> int:
+        return hash((self.version, self.digest))
 
     @property
     def version(self) -> str:
@@ -148,6 +153,12 @@ def canonical(value: object, what: str = "value") -> bytes:
 def digest_of(value: object, what: str = "value") -> str:
     """sha256 of the canonical JSON."""
     return hashlib.sha256(canonical(value, what)).hexdigest()
+
+
+def plain(value: Mapping[str, Any], what: str) -> Json:
+    """A copy of the value as it will be read back from JSON; what happens to the original no longer matters."""
+    copy: Json = json.loads(canonical(dict(value), what))
+    return copy
 
 
 def seal(record: Mapping[str, Any]) -> bytes:

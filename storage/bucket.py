@@ -2,7 +2,7 @@
 
     import obstore
     place = Bucket(obstore.store.S3Store("my-bucket", prefix="perception-r1"), cache=Path("/scratch/p-r1"))
-    store = storage.open(place)
+    store = storage.open_store(place)
 
 Publishing is a put-if-absent (`If-None-Match: *`). What is immutable (objects, records) is read through the cache, so
 DuckDB and every other reader still see plain files; what moves (tags) is read from the bucket each time.
@@ -47,11 +47,11 @@ class Bucket:
         source.unlink()
         (self.scratch / key).unlink(missing_ok=True)
 
-    def local(self, key: str) -> Path:
+    def local(self, key: str, *, fresh: bool = False) -> Path:
         import obstore
 
         path = self.scratch / key
-        if path.exists() and key.startswith(IMMUTABLE):
+        if path.exists() and key.startswith(IMMUTABLE) and not fresh:
             return path
         with writing(self.scratch):
             path.parent.mkdir(parents=True, exist_ok=True)

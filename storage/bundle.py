@@ -5,24 +5,22 @@ own records call for are read.
 """
 
 import io
-import re
 import shutil
 import tarfile
-from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 
 from storage import folders, tables
-from storage.artifact import Artifact, Json, check_kind, check_name, object_key, seal, unseal
+from storage.artifact import DIGEST, Artifact, Json, check_kind, check_name, object_key, seal, unseal
 from storage.catalog import save, text
 from storage.digest import file_hash
 from storage.errors import BadData, Damaged, writing
 from storage.folders import read_manifest
 from storage.lineage import lineage
-from storage.place import temporary
+from storage.place import temporary_folder
 from storage.store import AnyRef, Store, now
 
 INDEX = "bundle.json"
-DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def export(store: Store, ref: AnyRef, target: Path) -> Path:
@@ -56,7 +54,14 @@ def _write_tar(store: Store, version: Artifact, target: Path) -> None:
         info.size = len(data)
         tar.addfile(info, io.BytesIO(data))
         for key in dict.fromkeys(key for v in ancestry for key in _keys(store, v, v.version in expired)):
-            tar.add(store.place.local(key), key, recursive=False)
+            tar.add(_local(store, key), key, recursive=False)
+
+
+def _local(store: Store, key: str) -> Path:
+    try:
+        return store.place.local(key)
+    except FileNotFoundError as error:
+        raise Damaged(f"object {key} is missing: run `perception-r1 verify`, then restore it from a copy") from error
 
 
 def _oldest_last(store: Store, version: Artifact) -> list[str]:
@@ -93,18 +98,17 @@ def import_bundle(store: Store, source: Path) -> Artifact:
     Versions get the next free numbers here, so a reference may change; digests and causes do not.
     """
     try:
-        with tarfile.open(source, "r:") as tar, ExitStack() as stack:
+        with tarfile.open(source, "r:") as tar, temporary_folder(store.place) as folder:
             index = _index(tar, source)
-            objects = {m.name: m for m in tar if m.isreg() and m.name.startswith("objects/")}
-            staged = {}
-            for key, member in objects.items():
-                path = stack.enter_context(temporary(store.place, ".parquet"))
+            staged: dict[str, Path] = {}
+            for member in (m for m in tar if m.isreg() and m.name.startswith("objects/")):
+                path = folder / f"{len(staged)}.parquet"
                 _unpack(tar, member, path)
-                _check(path, key)
-                staged[key] = path
-            stack.enter_context(store.writing())
-            facts = {key: _publish(store, key, path) for key, path in staged.items()}
-            return _append_all(store, index, facts, source)
+                _check(path, member.name)
+                staged[member.name] = path
+            with store.writing():
+                facts = {key: _publish(store, key, path) for key, path in staged.items()}
+                return _append_all(store, index, facts, source)
     except tarfile.TarError as error:
         raise Damaged(f"{source} is no bundle, or a damaged one ({error}): export it again") from error
 
@@ -144,26 +148,51 @@ def _publish(store: Store, key: str, path: Path) -> Json:
 
 
 def _append_all(store: Store, index: Json, facts: dict[str, Json], source: Path) -> Artifact:
-    here: dict[str, Artifact] = {}
-    for item in index["versions"]:
-        there = Artifact.from_record(_checked(item["record"], source), item["seq"])
-        gone = there.version in index["expired"]
-        lacking = [key for key in _keys(store, there, gone) if not store.place.exists(key)]
-        if lacking:
+    """Appends the records, ancestors first, after every one of them was looked at."""
+    try:
+        expired = set(index["expired"])
+        ancestry = [Artifact.from_record(_checked(item["record"]), int(item["seq"])) for item in index["versions"]]
+        root = ancestry[-1]
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise Damaged(f"{source} has a record that is none ({error!r}): export it again") from error
+    for there in ancestry:
+        gone = there.version in expired
+        if lacking := [key for key in _keys(store, there, gone) if not store.place.exists(key)]:
             raise Damaged(f"{source} lacks {lacking[0]}, which {there.version} needs: export it again")
+        store.check_fits(there.kind, there.name, there.record())
+    here: dict[str, Artifact] = {}
+    for there in ancestry:
         parents = [{"version": here[parent.version].version, "digest": parent.digest} for parent in there.parents]
         record = there.record() | {"parents": parents} | facts.get(there.key, {})
-        here[there.version] = store.versions.append(record, even_expired=gone)
-        if gone and not store.place.exists(there.key):
+        here[there.version] = store.versions.append(record, even_expired=there.version in expired)
+        if there.version in expired and not store.place.exists(there.key):
             store.versions.expire([here[there.version].version], now())
-    return here[there.version]
+    return here[root.version]
 
 
-def _checked(record: Json, source: Path) -> Json:
-    """The record, if nothing in it could lead a path out of the store."""
+TYPES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("kind", "name", "digest", "cause", "created", "format"), str),
+    **dict.fromkeys(("config", "code", "producer"), dict),
+    "bytes": int,
+    "parents": list,
+}
+MAY_BE: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("environment", "run", "file_sha256"), str),
+    **dict.fromkeys(("rows", "files"), int),
+    **dict.fromkeys(("duration_s", "cost"), (int, float)),
+    "schema": list,
+}
+
+
+def _checked(record: Json) -> Json:
+    """The record, if every field is of its type and nothing in it could lead a path out of the store."""
     check_kind(record["kind"]), check_name(record["name"])
+    wrong = [name for name, kind in TYPES.items() if not isinstance(record[name], kind)]
+    wrong += [name for name, kind in MAY_BE.items() if name in record and not isinstance(record[name], kind)]
     digests = [record["digest"], record["cause"], record.get("environment"), record["code"].get("digest")]
     digests += [parent["digest"] for parent in record["parents"]]
-    if not all(DIGEST.fullmatch(digest) for digest in digests if digest):
-        raise Damaged(f"{source} has a record of {record['kind']}/{record['name']} with a digest that is none")
+    wrong += [f"digest {digest!r}" for digest in digests if digest and not DIGEST.fullmatch(digest)]
+    datetime.fromisoformat(record["created"])
+    if wrong or record["format"] not in ("table", "folder"):
+        raise ValueError(f"{record['kind']}/{record['name']}: {', '.join(wrong) or record['format']}")
     return record

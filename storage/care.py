@@ -16,7 +16,8 @@ from storage.errors import Damaged
 from storage.folders import read_manifest
 from storage.locks import flock, is_held
 from storage.records import artifacts
-from storage.store import Store, now
+from storage.store import Store, check_format, now
+from storage.versions import tag_key
 
 DAY_S = 24 * 3600.0
 
@@ -36,20 +37,30 @@ class Finding:
 def verify(store: Store, watch: Watch | None = None) -> list[Finding]:
     """Everything that is wrong with the store: each record is read, each object hashed again."""
     versions: list[Artifact] = []
-    findings = list(_check_records(store, versions))
-    expired = store.versions.expired()
-    vouched = _vouched(store, [version for version in versions if version.version not in expired])
-    vouched |= {key: owners for key, owners in _blobs(versions).items() if key not in vouched}
-    for done, (key, owners) in enumerate(sorted(vouched.items())):
+    findings = [*_check_layout(store), *_check_records(store, versions)]
+    vouched, broken = _vouched(store, versions)
+    findings += broken
+    suspects = {}
+    for done, (key, file_hashes) in enumerate(sorted(vouched.items())):
         if watch:
             watch(done, len(vouched))
-        findings += _check_object(store, key, owners)
-    findings += [
-        Finding("leftover", key, "no version needs it", "perception-r1 gc --delete removes it once it is a day old")
-        for key in _objects(store)
-        if key not in vouched
-    ]
-    return findings + list(_check_tags(store)) + list(_check_scratch(store))
+        if damage := list(_check_object(store, key, file_hashes)):
+            suspects[key] = damage
+    if suspects:  # unless gc has taken them in the meantime
+        still, _ = _vouched(store, versions)
+        findings += [finding for key, damage in suspects.items() if key in still for finding in damage]
+    if not any(finding.level == "damaged" for finding in findings):  # else who knows what a lost record needs
+        remedy = "perception-r1 gc --delete removes it once it is a day old"
+        spare = [key for key in _objects(store) if key not in vouched]
+        findings += [Finding("leftover", key, "no version needs it", remedy) for key in spare]
+    return findings + list(_check_moving(store)) + list(_check_scratch(store))
+
+
+def _check_layout(store: Store) -> Iterator[Finding]:
+    try:
+        check_format(store.place)
+    except Damaged as error:
+        yield Finding("damaged", "store.json", str(error), "restore it from a copy of the store")
 
 
 def _check_records(store: Store, versions: list[Artifact]) -> Iterator[Finding]:
@@ -72,30 +83,36 @@ def _check_records(store: Store, versions: list[Artifact]) -> Iterator[Finding]:
             yield Finding("damaged", f"runs/{file}", str(error), "remove it: its stage will run again")
 
 
-def _vouched(store: Store, versions: list[Artifact]) -> dict[str, set[str]]:
-    """The objects that versions need, each with the file hashes that are known for it (none where the key says it)."""
+def _vouched(store: Store, versions: list[Artifact]) -> tuple[dict[str, set[str]], list[Finding]]:
+    """The objects that versions need, with the file hashes that are known for each; and the manifests that are broken.
+
+    The JSON that records point to stays as long as the records, which is for ever.
+    """
+    expired = store.versions.expired()
     objects: dict[str, set[str]] = defaultdict(set)
+    broken = []
     for version in versions:
+        for digest in (version.environment, version.code.get("digest")):
+            if digest:
+                objects[object_key(digest)] |= set()
+        if version.version in expired:
+            continue
         objects[version.key] |= {version.file_sha256} if version.file_sha256 else set()
         if version.format == "folder":
-            with suppress(Damaged):
-                for entry in read_manifest(store.place, version.digest):
-                    if "sha256" in entry:
-                        objects[object_key(entry["sha256"])] = set()
-    return objects
-
-
-def _blobs(versions: list[Artifact]) -> dict[str, set[str]]:
-    """The JSON objects that records point to; they stay as long as the records, which is for ever."""
-    digests = {digest for version in versions for digest in (version.environment, version.code.get("digest")) if digest}
-    return {object_key(digest): set() for digest in digests}
+            try:
+                entries = read_manifest(store.place, version.digest)
+            except Damaged as error:
+                broken.append(Finding("damaged", version.key, str(error), "restore it from a copy of the store"))
+                continue
+            objects |= {object_key(entry["sha256"]): set() for entry in entries if "sha256" in entry}
+    return objects, broken
 
 
 def _check_object(store: Store, key: str, file_hashes: set[str]) -> Iterator[Finding]:
     remedy = "restore it from a copy, or remove it and run the stage that made it with --force"
     digest = key.rpartition("/")[2].partition(".")[0]
     try:
-        path = store.place.local(key)
+        path = store.place.local(key, fresh=True)
     except FileNotFoundError:
         yield Finding("damaged", key, "a version needs it and it is missing", remedy)
         return
@@ -119,16 +136,32 @@ def _objects(store: Store) -> Iterator[str]:
         yield from (f"objects/{shelf}/{name}" for name in store.place.names(f"objects/{shelf}"))
 
 
-def _check_tags(store: Store) -> Iterator[Finding]:
+def _check_moving(store: Store) -> Iterator[Finding]:
+    """Tags and the lists of what was collected."""
+    restore = "restore it from a copy of the store"
+    for file in store.place.names("expired"):
+        try:
+            store.versions.collection(file)
+        except Damaged as error:
+            yield Finding("damaged", f"expired/{file}", str(error), restore)
     for kind in store.place.names("tags"):
         for name in store.place.names(f"tags/{kind}"):
             seqs = set(store.versions.seqs(kind, name))
-            for tag, version in store.versions.tags(kind, name).items():
-                if int(version.rpartition("@")[2]) not in seqs:
-                    what = f"tags/{kind}/{name}/{tag}.json"
-                    yield Finding(
-                        "damaged", what, f"it points to {version}, which is gone", "move the tag, or remove it"
-                    )
+            for file in store.place.names(f"tags/{kind}/{name}"):
+                yield from _check_tag(store, kind, name, file.removesuffix(".json"), seqs)
+
+
+def _check_tag(store: Store, kind: str, name: str, tag: str, seqs: set[int]) -> Iterator[Finding]:
+    remedy = f"move it with `perception-r1 tag`, or remove it: `perception-r1 untag {kind}/{name}:{tag}`"
+    try:
+        version = store.versions.tagged(kind, name, tag)
+    except Damaged as error:
+        yield Finding("damaged", tag_key(kind, name, tag), str(error), remedy)
+    except FileNotFoundError:
+        yield Finding("leftover", f"tags/{kind}/{name}/{tag}", "it is no tag", "remove it")
+    else:
+        if int(version.rpartition("@")[2]) not in seqs:
+            yield Finding("damaged", tag_key(kind, name, tag), f"it points to {version}, which is gone", remedy)
 
 
 def _check_scratch(store: Store) -> Iterator[Finding]:
@@ -196,6 +229,7 @@ def gc(
     """
     if keep < 1:
         raise ValueError("keep must be at least 1: the newest version of a name is never collected")
+    check_format(store.place)
     if not delete:
         return _plan(store, keep, grace_s, unfinished)
     with flock(store.place.scratch / "locks" / "gc"):
@@ -211,24 +245,45 @@ def gc(
 
 def _plan(store: Store, keep: int, grace_s: float, unfinished: bool) -> Collection:
     clock = time.time()
-    versions = artifacts(store)
+    versions = _sound_versions(store)
     expired = store.versions.expired()
     whole = [version for version in versions if version.version not in expired]
     held = _held(store, whole, keep, grace_s, clock)
-    going = [version for version in whole if version.version not in held]
-    needed = _vouched(store, [version for version in whole if version.version in held]).keys() | _blobs(versions).keys()
-    objects = [key for key in _objects(store) if key not in needed and store.place.age_s(key, clock) > grace_s]
+    going = {version.version for version in whole} - held
+    needed, broken = _vouched(store, [version for version in versions if version.version not in going])
+    _refuse_if(broken)
+    objects = [key for key in _objects(store) if key not in needed and _older(store, key, clock, grace_s)]
     digests = {key.rpartition("/")[2].partition(".")[0] for key in needed}
-    leftovers = [path for path in filter(_abandoned, _below(store, "tmp")) if clock - path.lstat().st_mtime > grace_s]
+    leftovers = [path for path in filter(_abandoned, _below(store, "tmp")) if clock - _written(path) > grace_s]
     leftovers += [path for path in _below(store, "views") if path.name not in digests]
     leftovers += list(_ended_work(store, unfinished, grace_s, clock))
     return Collection(
-        versions=tuple(version.version for version in going),
+        versions=tuple(version.version for version in whole if version.version in going),
         objects=tuple(objects),
         leftovers=tuple(str(path.relative_to(store.place.scratch)) for path in leftovers),
         bytes=sum(store.place.size(key) for key in objects) + sum(map(_weight, leftovers)),
         deleted=False,
     )
+
+
+def _sound_versions(store: Store) -> list[Artifact]:
+    """Every version from its own record. What a lost or damaged one needs is not known, so gc refuses then."""
+    versions: list[Artifact] = []
+    findings = [*_check_records(store, versions), *_check_moving(store)]
+    _refuse_if([finding for finding in findings if not finding.what.startswith("runs/")])
+    return versions
+
+
+def _refuse_if(findings: list[Finding]) -> None:
+    if findings:
+        raise Damaged(f"gc takes nothing from a damaged store (see `perception-r1 verify`): {findings[0].problem}")
+
+
+def _older(store: Store, key: str, clock: float, grace_s: float) -> bool:
+    try:
+        return store.place.age_s(key, clock) > grace_s
+    except FileNotFoundError:  # another gc was faster
+        return False
 
 
 def _held(store: Store, versions: list[Artifact], keep: int, grace_s: float, clock: float) -> set[str]:
@@ -260,8 +315,16 @@ def _ended_work(store: Store, unfinished: bool, grace_s: float, clock: float) ->
     logs = sorted((store.place.scratch / "logs").glob("*/*/*"))
     for path in [*_below(store, "work"), *logs]:
         idle = not _running(store, path) and not is_held(path / "lock")
-        if idle and (_recorded(store, path) or (unfinished and clock - path.stat().st_mtime > grace_s)):
+        if idle and (_recorded(store, path) or (unfinished and clock - _written(path) > grace_s)):
             yield path
+
+
+def _written(path: Path) -> float:
+    """When something in it was last written."""
+    times = [time.time()]  # what goes away while it is looked at is young
+    with suppress(FileNotFoundError):
+        times = [file.lstat().st_mtime for file in (path, *path.rglob("*"))]
+    return max(times)
 
 
 def _remove(path: Path) -> None:
@@ -273,7 +336,21 @@ def _remove(path: Path) -> None:
 
 def _weight(path: Path) -> int:
     files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.lstat().st_size for file in files if file.is_file() and not file.is_symlink())
+    weight = 0
+    for file in files:
+        with suppress(FileNotFoundError):
+            weight += file.lstat().st_size if file.is_file() and not file.is_symlink() else 0
+    return weight
+
+
+def _content(store: Store, version: Artifact) -> list[str]:
+    """The keys of a version's own content."""
+    if version.format == "table":
+        return [version.key]
+    with suppress(Damaged):
+        entries = read_manifest(store.place, version.digest)
+        return [version.key, *(object_key(entry["sha256"]) for entry in entries if "sha256" in entry)]
+    return [version.key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +371,7 @@ def du(store: Store) -> list[Usage]:
     rows = []
     for kind in sorted({version.kind for version in versions}):
         group = [version for version in versions if version.kind == kind]
-        keys = _vouched(store, group).keys() - counted
+        keys = {key for version in group for key in _content(store, version)} - counted
         counted |= keys
         stored = sum(store.place.size(key) for key in keys if store.place.exists(key))
         rows.append(Usage(kind, len(group), sum(version.bytes for version in group), stored))

@@ -1,11 +1,14 @@
 """SQL over the store: DuckDB reads the Parquet files, in a private in-memory database, and writes nothing."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from storage.artifact import check_kind, object_key
 from storage.errors import BadData, NotFound, Refused
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 VIEWS = Path(__file__).parent / "sql" / "views.sql"
 DATABASE = "catalog.duckdb"
+FILE = "_perception_r1_file"  # a column that no table has
 SqlError = duckdb.Error  # what a relation raises while its rows are fetched
 FILE_FORMATS = {".parquet": "FORMAT parquet", ".csv": "FORMAT csv, HEADER", ".jsonl": "FORMAT json"}
 
@@ -29,28 +33,36 @@ def sql(query: str, store: "Store | None" = None) -> duckdb.DuckDBPyRelation:
     durable rows of logs still being written, and `versions`, `lineage`, `tags`. Raises Refused for what writes or
     cannot be asked.
     """
-    connection = _ready_for(query, store)
-    try:
-        return connection.sql(query)
-    except duckdb.Error as error:
-        raise Refused(f"this cannot be asked: {error}") from None
+    with _refused():
+        return _ready_for(query, store).sql(query)
 
 
 def save(query: str, target: Path, store: "Store | None" = None) -> Path:
     """Writes the answer to one SELECT to a .parquet, .csv or .jsonl file, whole or not at all."""
+    if not target.parent.is_dir():
+        raise BadData(f"cannot write {target}: the folder {target.parent} does not exist")
     if target.suffix not in FILE_FORMATS:
         raise BadData(f"cannot write {target.name!r}: the name must end in {', '.join(FILE_FORMATS)}")
-    connection = _ready_for(query, store)
     partial = target.with_name(f".{target.name}.partial")
+    with _refused():
+        connection = _ready_for(query, store)
+        connection.execute(f"CREATE VIEW _answer AS {query}")
     try:
-        inner = query.rstrip().rstrip(";")
-        connection.execute(f"COPY ({inner}\n) TO {text(str(partial))} ({FILE_FORMATS[target.suffix]})")
+        with _refused():
+            connection.execute(f"COPY (FROM _answer) TO {text(str(partial))} ({FILE_FORMATS[target.suffix]})")
         partial.replace(target)
-    except (duckdb.IOException, OSError) as error:
-        raise BadData(f"cannot write {target}: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
     return target
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Turns what DuckDB says of a question into Refused."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise Refused(f"this cannot be asked: {error}") from None
 
 
 def _ready_for(query: str, store: "Store | None") -> duckdb.DuckDBPyConnection:
@@ -86,9 +98,9 @@ def _catalogue(store: "Store") -> dict[str, pa.Table]:
     columns = [(column, pa.string()) for column in ("kind", "name", "tag", "version")]
     expired = [{"version": version} for version in store.versions.expired()]
     return {
-        "records": records(store),
+        "_records": records(store),
         "tags": pa.Table.from_pylist(tags, schema=pa.schema(columns)),
-        "expired": pa.Table.from_pylist(expired, schema=pa.schema([("version", pa.string())])),
+        "_expired": pa.Table.from_pylist(expired, schema=pa.schema([("version", pa.string())])),
     }
 
 
@@ -175,13 +187,13 @@ def _versions_of(connection: duckdb.DuckDBPyConnection, kind: str, latest: bool)
 
 def _table_view(view: str, files: list[tuple[str, str, str, str]], owner: str = "_version") -> str:
     """A view of Parquet files with the version and name that each row belongs to; columns a file lacks are null."""
-    paths = ", ".join(text(path) for path in dict.fromkeys(path for _, _, path, _ in files))
+    paths = ", ".join(text(_not_a_pattern(path)) for path in dict.fromkeys(path for _, _, path, _ in files))
     owners = ", ".join(f"({text(version)}, {text(name)}, {text(path)})" for version, name, path, _ in files)
     by_name = len({columns for *_, columns in files}) > 1  # costs a look into every file
     return (
-        f"CREATE VIEW {quoted(view)} AS SELECT data.* EXCLUDE (_file), owner.{owner}, owner._name "
-        f"FROM read_parquet([{paths}], union_by_name = {by_name}, filename = '_file') AS data "
-        f"JOIN (VALUES {owners}) AS owner({owner}, _name, _file) USING (_file)"
+        f"CREATE VIEW {quoted(view)} AS SELECT data.* EXCLUDE ({FILE}), owner.{owner}, owner._name "
+        f"FROM read_parquet([{paths}], union_by_name = {by_name}, filename = '{FILE}') AS data "
+        f"JOIN (VALUES {owners}) AS owner({owner}, _name, {FILE}) USING ({FILE})"
     )
 
 
@@ -190,8 +202,13 @@ def _create_open_view(connection: duckdb.DuckDBPyConnection, store: "Store", vie
     files = sorted((store.place.scratch / "logs" / kind).glob("*/*/*.parquet"))
     if not files:
         raise NotFound(f"no log of kind {kind!r} is open, or none has durable rows yet")
-    owners = [(path.parent.name, path.parent.parent.name, str(path), path.parent.name) for path in files]
+    owners = [(path.parent.name, path.parent.parent.name, str(path), str(pq.read_schema(path))) for path in files]
     connection.execute(_table_view(view, owners, "_run"))
+
+
+def _not_a_pattern(path: str) -> str:
+    """The path with every letter that DuckDB would take for a pattern in brackets."""
+    return re.sub(r"([][*?{}])", r"[\1]", path)
 
 
 def text(value: str) -> str:

@@ -44,6 +44,8 @@ def diff(store: Store, before: AnyRef, after: AnyRef, key: list[str] | None = No
     columns = [_load(connection, store, version, table) for version, table in zip(versions, "ab", strict=True)]
     key = key or (["path"] if versions[0].format == "folder" else ["id"])
     _check_key(connection, versions, columns, key)
+    if "columns" in key:
+        raise BadData('a column named "columns" cannot be the key: the answer has one of its own')
     common = [column for column in columns[0] if column in columns[1] and column not in key]
     on = " AND ".join(f"a.{quoted(column)} IS NOT DISTINCT FROM b.{quoted(column)}" for column in key)
     order = ", ".join(f"{quoted(column)}" for column in key)

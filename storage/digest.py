@@ -15,12 +15,24 @@ import pyarrow as pa
 from storage.artifact import canonical
 from storage.errors import BadData
 
+REFUSED = (
+    pa.types.is_union,
+    pa.types.is_interval,
+    pa.types.is_list_view,  # pyarrow 26 cannot cast them, and dies of a large one
+    pa.types.is_large_list_view,
+    pa.types.is_run_end_encoded,  # below the top level, where pyarrow cannot decode them
+)
+
 
 def canonical_type(kind: pa.DataType, column: str) -> pa.DataType:
     """The type that stands for all encodings of the same values, or BadData naming the column."""
     types = pa.types
-    if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
+    if types.is_dictionary(kind):
         return canonical_type(kind.value_type, column)
+    if kind == pa.timestamp("s", getattr(kind, "tz", None)):
+        return pa.timestamp("ms", kind.tz)  # Parquet has no seconds
+    if kind == pa.time32("s"):
+        return pa.time32("ms")
     if types.is_large_string(kind) or types.is_string_view(kind):
         return pa.string()
     if types.is_large_binary(kind) or types.is_binary_view(kind):
@@ -29,14 +41,16 @@ def canonical_type(kind: pa.DataType, column: str) -> pa.DataType:
         return pa.map_(canonical_type(kind.key_type, column), canonical_type(kind.item_type, column))
     if types.is_fixed_size_list(kind):
         return pa.list_(canonical_type(kind.value_type, column), kind.list_size)
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_list_view(kind) or types.is_large_list_view(kind):
+    if types.is_list(kind) or types.is_large_list(kind):
         return pa.list_(canonical_type(kind.value_type, column))
-    if types.is_struct(kind):
+    if types.is_struct(kind) and kind.num_fields:
         return pa.struct([(field.name, canonical_type(field.type, f"{column}.{field.name}")) for field in kind])
     if isinstance(kind, pa.BaseExtensionType):
         return canonical_type(kind.storage_type, column)
-    if types.is_union(kind) or types.is_interval(kind):
-        raise BadData(f"column {column!r} has type {kind}, which Parquet cannot hold; use a struct or a number")
+    if types.is_struct(kind) and not kind.num_fields:
+        raise BadData(f"column {column!r} is a struct without fields, which Parquet cannot hold; leave it out")
+    if any(refused(kind) for refused in REFUSED):
+        raise BadData(f"column {column!r} has type {kind}, which cannot be kept in Parquet; cast it to a plain type")
     return kind
 
 
@@ -45,7 +59,11 @@ def canonical_schema(schema: pa.Schema) -> pa.Schema:
     repeated = {name for name in schema.names if schema.names.count(name) > 1}
     if repeated or not schema.names:
         raise BadData(f"column names repeat: {sorted(repeated)}" if repeated else "a table needs at least one column")
-    return pa.schema([(field.name, canonical_type(field.type, field.name)) for field in schema])
+    return pa.schema([(field.name, canonical_type(_decoded(field.type), field.name)) for field in schema])
+
+
+def _decoded(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_run_end_encoded(kind) else kind
 
 
 class TableDigest:

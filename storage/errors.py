@@ -79,6 +79,8 @@ _BY_ERRNO: dict[int, tuple[type[Unwritable], str]] = {
     errno.EFBIG: (DiskFull, "the file is larger than this process may write (see `ulimit -f`)"),
     errno.EROFS: (ReadOnly, "the file system is read-only; use --store with a place that can be written"),
     errno.EACCES: (Forbidden, "permission denied; use --store with a place that you own"),
+    errno.ENOTDIR: (Unwritable, "a file is where a folder should be; use --store with another place"),
+    errno.EEXIST: (Unwritable, "a file is where a folder should be; use --store with another place"),
     errno.EPERM: (Forbidden, "not permitted here (a file system without hard links?); use --store with another place"),
 }
 

@@ -1,11 +1,12 @@
 """Folders (checkpoints, reports) as manifests of file digests: each file stored once, read-only, by its sha256."""
 
+import atexit
 import fcntl
 import hashlib
 import json
 import os
 import shutil
-import uuid
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -13,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from storage.artifact import Json, canonical, object_key
+from storage.artifact import DIGEST, Json, canonical, object_key
 from storage.digest import file_hash
-from storage.errors import BadData, Damaged, writing
-from storage.place import Place, temporary
+from storage.errors import BadData, Damaged, Unwritable, writing
+from storage.place import Place, temporary, temporary_folder
 
 Checkout = Literal["auto", "reflink", "link", "copy"]
 
@@ -62,6 +63,7 @@ def stage_folder(place: Place, folder: Path, stack: ExitStack, *, adopt: bool = 
     """
     if not folder.is_dir():
         raise BadData(f"{folder} is not a folder; to store rows pass a table or an iterable of records")
+    copies = stack.enter_context(temporary_folder(place))
     entries: list[Json] = []
     sources: dict[str, Path] = {}
     for path in sorted(_walk(folder), key=lambda path: path.relative_to(folder).as_posix()):
@@ -69,8 +71,10 @@ def stage_folder(place: Place, folder: Path, stack: ExitStack, *, adopt: bool = 
         if path.is_dir():
             entries.append({"path": name + "/"})
             continue
-        source = path if adopt and not path.is_symlink() else stack.enter_context(temporary(place))
-        sha = file_hash(path) if source is path else _copy_hashed(place, path, source)
+        # a file with another name somewhere is not ours alone: its owner could write to it
+        mine = adopt and not path.is_symlink() and path.stat().st_nlink == 1
+        source = path if mine else copies / str(len(entries))
+        sha = file_hash(path) if mine else _copy_hashed(place, path, source)
         entries.append({"path": name, "sha256": sha, "bytes": source.stat().st_size})
         sources.setdefault(sha, source)
     manifest = canonical({"files": entries}) + b"\n"
@@ -138,7 +142,14 @@ def read_manifest(place: Place, digest: str) -> list[dict[str, Any]]:
     data = _bytes(place, key)
     if hashlib.sha256(data).hexdigest() != digest:
         raise Damaged(f"object {key} is damaged: run `perception-r1 verify`, then restore it from a copy")
-    entries: list[dict[str, Any]] = json.loads(data)["files"]
+    try:
+        entries: list[dict[str, Any]] = json.loads(data)["files"]
+        for entry in entries:
+            _inside(entry["path"])
+            if not entry["path"].endswith("/") and not DIGEST.fullmatch(entry["sha256"]):
+                raise ValueError(f"digest {entry['sha256']!r}")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise Damaged(f"object {key} is no manifest ({error}): it was made by something else") from error
     return entries
 
 
@@ -152,15 +163,19 @@ def _bytes(place: Place, key: str) -> bytes:
 def view(place: Place, digest: str) -> Path:
     """A folder of symbolic links to the stored files, to read from; made once, whole, under views/."""
     target = place.scratch / "views" / digest
-    if not target.exists():
-        partial = place.scratch / "tmp" / f"view-{uuid.uuid4().hex}"  # as deep as views/<digest>: its links stay right
-        with writing(place.scratch):
+    if target.exists():
+        return target
+    try:
+        with temporary_folder(place) as partial:  # as deep as views/<digest>: relative links stay right
             _lay_out(place, digest, partial, _symlink)
             target.parent.mkdir(exist_ok=True)
             with suppress(OSError):  # another process laid the same view at the same moment
                 partial.rename(target)
-        shutil.rmtree(partial, ignore_errors=True)
-    return target
+        return target
+    except Unwritable:  # a read-only store: the view is this process's own, and goes with it
+        own = Path(tempfile.mkdtemp(prefix="perception-r1-view-"))
+        atexit.register(shutil.rmtree, own, ignore_errors=True)
+        return _lay_out(place, digest, own, _symlink)
 
 
 def checkout(place: Place, digest: str, target: Path, how: Checkout = "auto") -> Path:
@@ -169,16 +184,17 @@ def checkout(place: Place, digest: str, target: Path, how: Checkout = "auto") ->
     auto: shared blocks where the file system can (reflink), else a hard link to the read-only object, else a copy.
     For root a read-only file is no obstacle and a link could rewrite the object, so root gets a copy instead.
     """
+    ways = {"reflink": [_clone], "link": [_link], "copy": [_copy]}
+    ways["auto"] = [_clone, _copy] if os.geteuid() == 0 else [_clone, _link, _copy]
+    if how not in ways:
+        raise BadData(f"{how!r} is no way to check out; known: {', '.join(ways)}")
     if target.exists() and any(target.iterdir()):
         raise BadData(f"{target} is not empty; choose a new folder")
-    ways = {"reflink": [_clone], "link": [_link], "copy": [_copy]}
-    auto = [_clone, _copy] if os.geteuid() == 0 else [_clone, _link, _copy]
     with writing(target):
-        _lay_out(place, digest, target, lambda source, path: _first(ways.get(how, auto), source, path, how))
-    return target
+        return _lay_out(place, digest, target, lambda source, path: _first(ways[how], source, path, how))
 
 
-def _lay_out(place: Place, digest: str, target: Path, lay: Any) -> None:
+def _lay_out(place: Place, digest: str, target: Path, lay: Any) -> Path:
     target.mkdir(parents=True, exist_ok=True)
     for entry in read_manifest(place, digest):
         path = target / _inside(entry["path"])
@@ -193,6 +209,7 @@ def _lay_out(place: Place, digest: str, target: Path, lay: Any) -> None:
                 f"{entry['path']} is missing: its object {error} is gone; run `perception-r1 verify`"
             ) from error
         lay(source, path)
+    return target
 
 
 def _inside(name: str) -> PurePosixPath:
@@ -232,10 +249,10 @@ def _first(ways: list[Any], source: Path, path: Path, how: str) -> None:
         raise BadData(f"{path.parent} cannot hold a {how} of the store's files (another file system?); use another way")
 
 
-def own_files(folder: Path) -> None:
+def own_files(place: Place, folder: Path) -> None:
     """Gives every file below that shares its bytes with the store (a hard link) bytes of its own again."""
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink() and path.stat().st_nlink > 1:
-            copy = path.with_name(f".{path.name}.own")
-            shutil.copyfile(path, copy)
-            copy.replace(path)
+            with temporary(place) as copy:
+                shutil.copyfile(path, copy)
+                copy.replace(path)

@@ -95,14 +95,20 @@ class Why:
 def why(store: Store, ref: AnyRef, other: AnyRef | None = None, depth: int = 8) -> Why:
     """Which parents, config keys, code and packages differ between `other` (default: the version before) and `ref`.
 
-    Parents that differ are explained in turn, `depth` generations back.
+    Parents that differ are explained in turn, `depth` generations back, each pair once.
     """
     after = store.at(ref)
     if other is None and after.seq == 1:
         raise NotFound(f"{after.version} is the first version; name the one to compare it with")
     before = store.at(other) if other is not None else store.versions.read(after.kind, after.name, after.seq - 1)
+    return _why(store, before, after, depth, set())
+
+
+def _why(store: Store, before: Artifact, after: Artifact, depth: int, explained: set[tuple[str, str]]) -> Why:
     parents = _parent_changes(before, after)
-    known = [change for change in parents if change.before and change.after]
+    pairs = [(change.before, change.after) for change in parents if change.before and change.after and depth]
+    new = [pair for pair in pairs if pair not in explained]
+    explained.update(new)
     return Why(
         before=before.version,
         after=after.version,
@@ -111,7 +117,7 @@ def why(store: Store, ref: AnyRef, other: AnyRef | None = None, depth: int = 8) 
         config=tuple(_changes(_flat(before.config), _flat(after.config))),
         code=tuple(_code_changes(store, before, after)),
         packages=tuple(_changes(_packages(store, before), _packages(store, after))),
-        deeper=tuple(why(store, change.after, change.before, depth - 1) for change in known) if depth else (),
+        deeper=tuple(_why(store, store.at(was), store.at(now), depth - 1, explained) for was, now in new),
     )
 
 

@@ -19,13 +19,22 @@ def flock(path: Path, *, shared: bool = False, wait: bool = True, busy: str = ""
     how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.open("ab")
-    with handle:
+        descriptor = _opened(path)
+    try:
         try:
-            fcntl.flock(handle, how)
+            fcntl.flock(descriptor, how)
         except BlockingIOError as error:
             raise Busy(busy or f"{path} is locked by another process") from error
-        yield handle.fileno()
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:  # another user's lock in a shared store; to read it is enough to lock it
+        return os.open(path, os.O_RDONLY)
 
 
 def is_held(path: Path) -> bool:

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 
 from storage import tables
 from storage.artifact import check_kind, check_name
-from storage.errors import BadData, writing
+from storage.digest import canonical_schema
+from storage.errors import BadData, StoreError, writing
 from storage.locks import flock
 from storage.place import sync_file, sync_folder
 
@@ -39,9 +40,14 @@ class Log:
         for leftover in folder.glob("*.tmp"):
             leftover.unlink()
         self._segments = sorted(folder.glob("*.parquet"))
-        self.schema = schema or (pq.read_schema(self._segments[0]) if self._segments else None)
-        self.rows: int = sum(pq.read_metadata(path).num_rows for path in self._segments)
-        self._waiting: list[Any] = []
+        self.schema = schema
+        self.rows = 0
+        for path in self._segments:
+            with tables.damage_named(path):
+                metadata = pq.read_metadata(path)
+            self.rows += metadata.num_rows
+            self.schema = self.schema or canonical_schema(metadata.schema.to_arrow_schema())
+        self._waiting: list[pa.Table] = []
         self._guard = threading.RLock()
         self._failure: Exception | None = None
         self._closed = threading.Event()
@@ -49,32 +55,40 @@ class Log:
         self._flusher.start()
 
     def append(self, rows: Any) -> None:
-        """Takes records or a table in; they are durable within `flush_s` seconds, or after flush()."""
+        """Takes records or a table in; they are durable within `flush_s` seconds, or after flush().
+
+        The first rows say what the columns are, unless `schema` did. Rows that do not fit are refused here, whole.
+        """
         if isinstance(rows, Mapping):
             raise BadData("append takes an iterable of records; wrap a single one in a list")
         rows = rows if hasattr(rows, "__arrow_c_stream__") else list(rows)
         with self._guard:
-            self._raise_failure()
-            self._waiting.append(rows)
+            if self._closed.is_set():
+                raise BadData(f"log {self.folder} is closed: open it again to go on")
+            failure, self._failure = self._failure, None
+            if failure:
+                raise failure  # of a flush in the background; its rows are kept and tried again
+            if not isinstance(rows, list) or rows:
+                self._waiting.append(self._table(rows))
 
     def flush(self) -> int:
         """Makes every row so far durable and visible to readers; returns their number."""
         with self._guard:
-            self._raise_failure()
-            if tables_waiting := [self._table(rows) for rows in self._waiting]:
-                self._publish(pa.concat_tables(tables_waiting))
-            self._waiting = []
+            if self._waiting:
+                self._publish(pa.concat_tables(self._waiting))
+                self._waiting = []
             return self.rows
 
     def close(self) -> None:
         """Flushes and frees the log; it can be opened again and goes on."""
-        if self._closed.is_set():
-            return
-        self._closed.set()
-        try:
-            self.flush()
-        finally:
-            self._lock.__exit__(None, None, None)
+        with self._guard:
+            if self._closed.is_set():
+                return
+            self._closed.set()
+            try:
+                self.flush()
+            finally:
+                self._lock.__exit__(None, None, None)
 
     def stream(self) -> Iterator[pa.RecordBatch]:
         """The durable rows, a segment in memory at a time."""
@@ -95,12 +109,15 @@ class Log:
         self.close()
 
     def _table(self, rows: Any) -> pa.Table:
-        """The rows with the log's columns; the first rows decide them if no schema was given."""
-        if isinstance(rows, list) and not rows:
-            return self.schema.empty_table() if self.schema else pa.table({})
         schema, batches = tables.as_batches(rows, self.schema)
+        table = pa.Table.from_batches(batches, schema)
+        empty = [field.name for field in schema if pa.types.is_null(field.type)]
+        if self.schema is None and empty:
+            raise BadData(
+                f"the first rows leave {', '.join(empty)} empty, so their types are open: open the log with schema="
+            )
         self.schema = schema
-        return pa.Table.from_batches(batches, schema)
+        return table
 
     def _publish(self, table: pa.Table) -> None:
         if not table.num_rows:
@@ -117,15 +134,10 @@ class Log:
         self.rows += table.num_rows
 
     def _flush_regularly(self, flush_s: float) -> None:
-        """Runs in a thread. What goes wrong is kept and raised where the writer looks: append, flush, close."""
+        """Runs in a thread. What goes wrong is kept, to be raised where the writer looks, and tried again."""
         while not self._closed.wait(flush_s):
-            try:
-                self.flush()
-            except Exception as error:
-                with self._guard:
+            with self._guard:
+                try:
+                    self.flush()
+                except (StoreError, OSError) as error:
                     self._failure = error
-                return
-
-    def _raise_failure(self) -> None:
-        if self._failure:
-            raise self._failure

@@ -6,6 +6,7 @@ Scratch (temporary files, work folders, locks) is always a local folder.
 
 import fcntl
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,8 +29,8 @@ class Place(Protocol):
     def replace(self, key: str, source: Path) -> None:
         """Makes the file visible under the key, whole, in place of what was there. Consumes the source."""
 
-    def local(self, key: str) -> Path:
-        """A path on this machine that holds the key's bytes. Raises FileNotFoundError."""
+    def local(self, key: str, *, fresh: bool = False) -> Path:
+        """A path on this machine that holds the key's bytes; `fresh` trusts no copy. Raises FileNotFoundError."""
 
     def exists(self, key: str) -> bool:
         """Whether the key is there."""
@@ -87,7 +88,7 @@ class Disk:
             source.replace(target)
             sync_folder(target.parent)
 
-    def local(self, key: str) -> Path:
+    def local(self, key: str, *, fresh: bool = False) -> Path:
         path = self.root / key
         if not path.exists():
             raise FileNotFoundError(path)
@@ -109,8 +110,13 @@ class Disk:
         return now - (self.root / key).stat().st_mtime
 
     def touch(self, key: str) -> None:
-        with writing(self.root):
+        try:
             os.utime(self.root / key)
+        except PermissionError:  # another user's file in a shared store: only its owner may, so it becomes ours
+            with temporary(self) as copy:
+                shutil.copyfile(self.root / key, copy)
+                copy.chmod(0o444)
+                self.replace(key, copy)
 
     def remove(self, key: str) -> None:
         with writing(self.root):
@@ -145,6 +151,22 @@ def temporary(place: Place, suffix: str = "") -> Iterator[Path]:
     finally:
         with suppress(OSError):  # the disk that refused the write may refuse this too; gc sweeps what stays
             path.unlink(missing_ok=True)
+        os.close(lock)
+
+
+@contextmanager
+def temporary_folder(place: Place) -> Iterator[Path]:
+    """An empty folder in scratch/tmp, locked like a temporary file; removed at the end with what is still in it."""
+    folder = place.scratch / "tmp" / uuid.uuid4().hex
+    with writing(place.scratch):
+        folder.mkdir(parents=True)
+        lock = os.open(folder, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        with writing(place.scratch):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
 
 

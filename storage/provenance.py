@@ -10,6 +10,7 @@ import platform
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from storage.artifact import digest_of
 from storage.errors import BadData
 
 PROJECT = ("perception_r1", "tasks", "flows")  # storage does not know what artifacts mean, so it cannot change one
+STARTED = time.time()
 HERE = Path(__file__).resolve().parent
 
 
@@ -44,16 +46,20 @@ def code_of(*roots: ModuleType | Callable[..., Any] | str, project: tuple[str, .
         if name in files:
             continue
         files[name] = path
+        _check_as_imported(name, path, project)
         for imported in _imports(name, path):
             waiting.extend(_project_files(imported, project, files))
     digests = {name: _source_digest(path) for name, path in sorted(files.items())}
-    for folder in sorted({path.parent for name, path in files.items() if name.split(".")[0] in project}):
-        digests |= {f"{folder.name}/{file.relative_to(folder)}": _bytes_digest(file) for file in _resources(folder)}
+    packages = {_package(name, path): path.parent for name, path in files.items() if name.split(".")[0] in project}
+    for package, folder in sorted(packages.items()):
+        digests |= {f"{package}/{file.relative_to(folder)}": _bytes_digest(file) for file in _resources(folder)}
     return Code(digest_of(digests), digests)
 
 
 def _located(root: ModuleType | Callable[..., Any] | str, project: tuple[str, ...]) -> tuple[str, Path]:
     """The root's module name and source file, or BadData."""
+    if isinstance(root, functools.partial):
+        raise BadData("a partial's bound arguments would not be part of the key: put them into the config")
     name = root if isinstance(root, str) else root.__name__ if isinstance(root, ModuleType) else root.__module__
     module = sys.modules.get(name)
     source = getattr(module, "__file__", None) or (_find(name) if name.split(".")[0] in project else None)
@@ -62,9 +68,22 @@ def _located(root: ModuleType | Callable[..., Any] | str, project: tuple[str, ..
     return name, Path(source)
 
 
+def _package(name: str, path: Path) -> str:
+    return name if path.name == "__init__.py" else name.rpartition(".")[0]
+
+
+def _check_as_imported(name: str, path: Path, project: tuple[str, ...]) -> None:
+    """Raises BadData for a project file that was changed under a running process: what it runs is not what is there."""
+    if name.split(".")[0] in project and name in sys.modules and path.stat().st_mtime > STARTED + 1:
+        raise BadData(
+            f"{path} was changed after this process started, so the results of what it runs would be kept under code "
+            "that did not make them: start a new process"
+        )
+
+
 def _imports(name: str, path: Path) -> Iterator[str]:
     """Every module name that the file may import, absolute."""
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    package = _package(name, path)
     for node in ast.walk(_parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -101,9 +120,11 @@ def _find(name: str) -> Path | None:
 def _resources(folder: Path) -> Iterable[Path]:
     """The files beside a module that are not Python, also in plain subfolders such as prompts/."""
     for path in sorted(folder.iterdir()):
-        if path.is_dir() and not (path / "__init__.py").exists() and path.name != "__pycache__":
+        if path.name.startswith((".", "__pycache__")) or path.name.endswith("~"):
+            continue
+        if path.is_dir() and not (path / "__init__.py").exists():
             yield from _resources(path)
-        elif path.is_file() and path.suffix not in {".py", ".pyc"} and not path.name.startswith("."):
+        elif path.is_file() and path.suffix not in {".py", ".pyc"}:
             yield path
 
 

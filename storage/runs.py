@@ -7,6 +7,7 @@ from this project, its configuration and the content digests of its inputs; noth
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -15,8 +16,8 @@ from typing import Any
 import pyarrow as pa
 
 from storage import folders, tables
-from storage.artifact import Artifact, Json, Ref, check_name, digest_of, seal, unseal
-from storage.errors import BadData, BadName, Damaged, Expired, NotFound, writing
+from storage.artifact import Artifact, Json, Ref, check_name, digest_of, plain, seal, unseal, version_key
+from storage.errors import BadData, BadName, Damaged, Expired, NotFound, Unwritable, writing
 from storage.locks import flock
 from storage.logs import FLUSH_S, Log, log_folder
 from storage.place import publish_bytes, sync_file, sync_folder, temporary
@@ -91,10 +92,21 @@ class Work:
         with writing(self.store.place.scratch):
             self.path.mkdir(parents=True, exist_ok=True)
             # a try that was killed may have left files that are the store's by now
-            folders.own_files(self.path)
+            folders.own_files(self.store.place, self.path)
             with temporary(self.store.place) as path:
                 path.write_bytes(seal(plan))
                 path.rename(self.path / "run.json")
+
+    def checked(self, outputs: Any) -> Mapping[str, Any]:
+        """What the body returned, if it can be its outputs; a log that was left out would be lost."""
+        if not isinstance(outputs, Mapping):
+            raise BadData(f"a body returns its outputs as {{'kind/name': rows}}, got {type(outputs).__name__}")
+        forgotten = [log for log in self.logs if not any(log is data for data in outputs.values())]
+        if forgotten:
+            raise BadData(
+                f"the log {forgotten[0].folder.parent} was opened and is not among the outputs: return it too"
+            )
+        return outputs
 
     def close(self) -> None:
         """Frees the logs."""
@@ -127,8 +139,9 @@ def stage(
     """
     versions = [store.whole(ref) for ref in inputs]
     written = code_of(body, *code)
-    cause = {"stage": check_name(name, "stage"), "code": written.digest, "config": dict(config)}
-    key = digest_of(cause | {"inputs": [version.digest for version in versions]}, f"the config of stage {name}")
+    config = plain(config, f"the config of stage {name}")
+    cause = {"stage": check_name(name, "stage"), "code": written.digest, "config": config}
+    key = digest_of(cause | {"inputs": [version.digest for version in versions]})
     with flock(store.place.scratch / "locks" / "runs" / key) as lock:
         attempts = _attempts(store, key)
         if not force and (found := _finished(store, key, attempts)):
@@ -139,7 +152,7 @@ def stage(
         try:
             outputs = {
                 output: _put(store, work, output, data, parents=versions, config=config, code=written)
-                for output, data in body(work).items()
+                for output, data in work.checked(body(work)).items()
             }
         finally:
             work.close()
@@ -152,7 +165,7 @@ def _put(store: Store, work: Work, output: str, data: Any, **cause: Any) -> Arti
     ref = Ref.parse(output)
     if ref.seq or ref.tag:
         raise BadName(f"a body's output is named kind/name, without number or tag: got {output!r}")
-    own = isinstance(data, Path) and work.path in data.absolute().parents
+    own = isinstance(data, Path) and work.path.resolve() in data.resolve().parents
     return store.put(ref.kind, ref.name, data, run=work.run, adopt=own, meter=work, **cause)
 
 
@@ -169,13 +182,16 @@ def _finished(store: Store, key: str, attempt: int) -> Run | None:
     if not attempt:
         return None
     where = f"runs/{key}.{attempt}.json"
-    record = unseal(store.place.local(where).read_bytes(), where)
     try:
+        record = unseal(store.place.local(where).read_bytes(), where)
         outputs = {output: store.whole(version) for output, version in record["outputs"].items()}
         for version in outputs.values():
             store.path(version)
     except (NotFound, Damaged, Expired):
         return None
+    with suppress(Unwritable), store.writing():  # as young as if it had been made now: gc leaves it
+        for version in outputs.values():
+            store.place.touch(version_key(version.kind, version.name, version.seq))
     return Run(key, attempt, record["stage"], outputs, reused=True)
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,14 +10,27 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from storage import folders, provenance, tables
-from storage.artifact import Artifact, Json, Ref, canonical, check_kind, check_name, digest_of, object_key, seal, unseal
+from storage.artifact import (
+    Artifact,
+    Json,
+    Ref,
+    canonical,
+    check_kind,
+    check_name,
+    digest_of,
+    object_key,
+    plain,
+    seal,
+    unseal,
+)
 from storage.errors import BadData, BadName, Damaged, Expired, NotFound, SchemaMismatch
 from storage.locks import flock
 from storage.place import Disk, Place, publish_bytes, temporary
 from storage.provenance import Code
-from storage.versions import Versions
+from storage.versions import Versions, tag_key
 
 FORMAT = {"format": 1}
+LAYOUT = "store.json"
 VARIABLE = "PERCEPTION_R1_STORE"
 DEFAULT = Path(".perception-r1")
 
@@ -77,8 +90,8 @@ class Store:
         not written again. With `adopt` a folder's files become the store's own: see `folders.stage_folder`.
         """
         check_kind(kind), check_name(name)
-        made_from = [self.at(parent) for parent in parents]
-        code, config = code or Code(), dict(config or {})
+        made_from = [self._here(parent) for parent in parents]
+        code, config = code or Code(), plain(config or {}, "the config")
         record: Json = {
             "kind": kind,
             "name": name,
@@ -86,12 +99,12 @@ class Store:
             "parents": [{"version": parent.version, "digest": parent.digest} for parent in made_from],
             "config": config,
             "run": run,
-            "producer": self.producer,
+            "producer": self.producer | {"pid": os.getpid()},
         }
         with ExitStack() as stack:
             content = self._staged(data, schema, stack, adopt)
             stack.enter_context(self.writing())
-            self._check_fits(kind, name, content.facts)
+            self.check_fits(kind, name, content.facts)
             record |= content.publish(self.place)
             record["environment"] = self.put_json(provenance.environment())
             record["code"] = provenance.checkout_state() | {"digest": code.digest}
@@ -107,11 +120,12 @@ class Store:
         version = self.whole(ref)
         if version.format == "folder":
             return folders.view(self.place, version.digest)
-        return tables.read(self.path(version), columns)
+        return tables.read(self.path(version), _known(columns, version))
 
     def stream(self, ref: AnyRef, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """The rows in record batches, one row group in memory at a time."""
-        return tables.stream(self.path(self.whole(ref, "table")), columns)
+        version = self.whole(ref, "table")
+        return tables.stream(self.path(version), _known(columns, version))
 
     def dataset(self, ref: AnyRef) -> Any:
         """The rows as a `datasets.Dataset` over the Arrow table itself."""
@@ -130,7 +144,7 @@ class Store:
         except FileNotFoundError as error:
             raise Damaged(
                 f"object {version.key} of {version.version} is missing: run `perception-r1 verify`, restore it from a "
-                "copy, or run the stage that made it with --force"
+                "copy, or run the stage that made it again"
             ) from error
 
     def latest(self, kind: str, name: str) -> Artifact:
@@ -141,12 +155,13 @@ class Store:
         """The version that a reference means; raises NotFound, with what there is."""
         if isinstance(ref, Artifact):
             return ref
-        ref = Ref.parse(ref) if isinstance(ref, str) else ref
+        ref = ref if isinstance(ref, Ref) else Ref.parse(ref)
         if ref.tag:
-            tags = self.versions.tags(ref.kind, ref.name)
-            if ref.tag not in tags:
-                raise NotFound(f"{ref.kind}/{ref.name} has no tag {ref.tag!r}; it has: {', '.join(tags) or 'none'}")
-            return self.at(tags[ref.tag])
+            try:
+                return self.at(self.versions.tagged(ref.kind, ref.name, ref.tag))
+            except FileNotFoundError:
+                has = ", ".join(self.versions.tags(ref.kind, ref.name)) or "none"
+                raise NotFound(f"{ref.kind}/{ref.name} has no tag {ref.tag!r}; it has: {has}") from None
         if ref.seq:
             return self.versions.read(ref.kind, ref.name, ref.seq)
         return self.latest(ref.kind, ref.name)
@@ -156,8 +171,8 @@ class Store:
         version = self.at(ref)
         if version.version in self.versions.expired():
             raise Expired(
-                f"the data of {version.version} was collected by gc; its record stays. Run its stage again with "
-                "--force, or import it from an export"
+                f"the data of {version.version} was collected by gc; its record stays. Run its stage again, or "
+                "import it from an export"
             )
         if expected and version.format != expected:
             raise BadData(f"{version.version} is a {version.format}, and this works on a {expected} only")
@@ -171,17 +186,19 @@ class Store:
 
     def tag(self, ref: AnyRef, tag: str) -> Artifact:
         """Points a tag ("published", "baseline") to a version, away from where it pointed; returns the version."""
-        version = self.whole(ref)
-        with self.writing():
+        with self.writing():  # gc is kept out between the look and the tag
+            version = self.whole(ref)
             self.versions.move_tag(version, check_name(tag, "tag"), now())
         return version
 
     def untag(self, ref: Ref | str) -> None:
         """Removes the tag that the reference kind/name:tag names."""
-        version, ref = self.at(ref), Ref.parse(ref) if isinstance(ref, str) else ref
+        ref = ref if isinstance(ref, Ref) else Ref.parse(ref)
         if not ref.tag:
-            raise BadName(f"expected kind/name:tag, got {version.version}")
-        self.place.remove(f"tags/{ref.kind}/{ref.name}/{ref.tag}.json")
+            raise BadName(f"expected kind/name:tag, got {ref.kind}/{ref.name}")
+        if not self.place.exists(tag_key(ref.kind, ref.name, ref.tag)):
+            self.at(ref)  # raises NotFound, with the tags there are
+        self.place.remove(tag_key(ref.kind, ref.name, ref.tag))
 
     def put_json(self, value: Json) -> str:
         """Stores a JSON value as an object of its own, once, and returns its digest."""
@@ -195,6 +212,8 @@ class Store:
     def writing(self) -> AbstractContextManager[int]:
         """Held, shared, from the first object of a version to its record: what keeps gc away. Seconds, never longer."""
         if not self._checked:
+            if not self.place.exists(LAYOUT):
+                publish_bytes(self.place, LAYOUT, seal(FORMAT))
             check_format(self.place)
             self._checked = True
         return flock(self.place.scratch / "locks" / "gc", shared=True)
@@ -206,7 +225,25 @@ class Store:
             return folders.stage_folder(self.place, Path(data), stack, adopt=adopt)
         return tables.stage_table(stack.enter_context(temporary(self.place, ".parquet")), data, schema)
 
-    def _check_fits(self, kind: str, name: str, facts: Json) -> None:
+    def _here(self, parent: AnyRef) -> Artifact:
+        """The parent, if it is a version of this store."""
+        version = self.at(parent)
+        if isinstance(parent, Artifact) and self.at(version.version) != version:
+            raise NotFound(f"{version.version} of this store is another one: import the parent first, then name it")
+        return version
+
+    def _types_so_far(self, before: Artifact) -> dict[str, str]:
+        """The columns with the type that they have or, all null now, had in an earlier version."""
+        types = dict(before.schema)
+        for seq in range(before.seq - 1, 0, -1):
+            if "null" not in types.values():
+                break
+            with suppress(NotFound, Damaged):
+                earlier = dict(self.versions.read(before.kind, before.name, seq).schema)
+                types |= {c: earlier.get(c, "null") for c, kind in types.items() if kind == "null"}
+        return types
+
+    def check_fits(self, kind: str, name: str, facts: Json) -> None:
         """Refuses what the versions so far could not be read together with: lost or changed columns, another format."""
         try:
             before = self.latest(kind, name)
@@ -214,7 +251,7 @@ class Store:
             return
         if before.format != facts["format"]:
             raise SchemaMismatch(f"{kind}/{name} is a {before.format}, this is a {facts['format']}: use another name")
-        had, got = dict(before.schema), dict(facts.get("schema", ()))
+        had, got = self._types_so_far(before), dict(facts.get("schema", ()))
         wrong = [f"lost {column}" for column in had if column not in got]
         wrong += [f"{c} was {had[c]}, is {got[c]}" for c in had if c in got and not _readable_as(had[c], got[c])]
         if wrong:
@@ -222,6 +259,14 @@ class Store:
                 f"{kind}/{name} may only gain columns from version to version, but {'; '.join(wrong)}. "
                 f"Had: {_shown(had)}. Got: {_shown(got)}. Keep the columns, or put it under another name"
             )
+
+
+def _known(columns: list[str] | None, version: Artifact) -> list[str] | None:
+    """The columns, if the table has them."""
+    has = [name for name, _ in version.schema]
+    if lacking := [name for name in columns or () if name not in has]:
+        raise BadData(f"{version.version} has no column {', '.join(map(repr, lacking))}; it has: {', '.join(has)}")
+    return columns
 
 
 def _readable_as(before: str, after: str) -> bool:
@@ -244,11 +289,11 @@ def now() -> str:
 
 
 def check_format(place: Place) -> None:
-    """Marks a new store with the layout's number; refuses a store with another."""
-    key = "store.json"
-    if not place.exists(key):
-        publish_bytes(place, key, seal(FORMAT))
-    found = unseal(place.local(key).read_bytes(), key)
+    """Refuses a store with another layout's number."""
+    try:
+        found = unseal(place.local(LAYOUT).read_bytes(), LAYOUT)
+    except FileNotFoundError:
+        return
     if found != FORMAT:
         raise Damaged(
             f"the store at {place} has layout {found}; this version of perception-r1 writes {FORMAT}: upgrade"

@@ -2,8 +2,9 @@
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from storage.artifact import Json, object_key
-from storage.digest import TableDigest, canonical_schema, file_hash
+from storage.digest import TableDigest, canonical_schema, canonical_type, file_hash
 from storage.errors import BadData, Damaged, SchemaMismatch
 from storage.place import Place
 
@@ -60,6 +61,7 @@ def as_batches(data: Any, schema: pa.Schema | None = None) -> tuple[pa.Schema, I
     `datasets.Dataset`, or an iterable of tables, record batches or records (mappings).
     """
     if hasattr(data, "data") and hasattr(data, "_indices"):  # datasets.Dataset: its own row order over an Arrow table
+        schema = schema or data.features.arrow_schema
         data = data.with_format("arrow").iter(batch_size=RECORDS_AT_ONCE)
     if hasattr(data, "__arrow_c_stream__"):
         reader = pa.RecordBatchReader.from_stream(data)
@@ -86,23 +88,41 @@ def _conform(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> tuple[pa.S
 def _cast(batch: pa.RecordBatch, target: pa.Schema) -> pa.RecordBatch:
     if batch.schema.equals(target, check_metadata=True):
         return batch
+    what = (
+        f"rows do not fit the columns of the rows before them: expected {_listed(target)}, got {_listed(batch.schema)}"
+    )
+    if set(batch.schema.names) != set(target.names):
+        raise SchemaMismatch(f"{what}; pass schema= to say what every row has")
     try:
-        if batch.schema.names != target.names:
-            batch = batch.select(target.names) if set(batch.schema.names) == set(target.names) else None
-        columns = [pc.run_end_decode(c) if pa.types.is_run_end_encoded(c.type) else c for c in batch.columns]
-        return pa.RecordBatch.from_arrays(columns, names=target.names).cast(target)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, AttributeError, ValueError) as error:
-        got = "different columns" if batch is None else str(error).splitlines()[0]
+        return pa.RecordBatch.from_arrays([_plain(batch[name]) for name in target.names], names=target.names).cast(
+            target
+        )
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SchemaMismatch(
-            f"rows do not fit the columns of the rows before them ({got}): expected {target.to_string()!r}; "
-            "pass schema= to say what every row has"
+            f"{what} ({str(error).splitlines()[0]}); pass schema= to say what every row has"
         ) from error
+
+
+def _listed(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema)
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    """The array without the encodings that Arrow cannot cast away by itself."""
+    if pa.types.is_run_end_encoded(array.type):
+        array = pc.run_end_decode(array)
+    if pa.types.is_dictionary(array.type):
+        values = array.dictionary.cast(canonical_type(array.type.value_type, "a dictionary's values"))
+        return values.take(array.indices)
+    return array
 
 
 def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     """The batch in slices that fit in a row group's memory."""
     count = max(1, -(-batch.nbytes // GROUP_BYTES))
     step = max(1, -(-batch.num_rows // count))
+    if any(pa.types.is_dictionary(field.type) for field in batch.schema):
+        step = min(step, IMAGE_GROUP_ROWS)  # a few values may stand for many bytes
     for start in range(0, batch.num_rows, step):
         yield batch.slice(start, step)
 
@@ -121,38 +141,65 @@ def _from_tables(rows: Iterator[Any]) -> Iterator[pa.RecordBatch]:
 def _from_records(rows: Iterator[Any], schema: pa.Schema | None) -> Iterator[pa.RecordBatch]:
     """Batches of records; the first batch names the columns (all keys that occur in it) unless a schema does."""
     while records := list(itertools.islice(rows, RECORDS_AT_ONCE)):
+        if strange := [r for r in records if not isinstance(r, Mapping) or not all(isinstance(key, str) for key in r)]:
+            raise BadData(f"expected records with column names as keys, got {strange[0]!r}")
         names = schema.names if schema else list(dict.fromkeys(key for record in records for key in record))
-        extra = {key for record in records for key in record} - set(names)
-        if extra:
+        if extra := {key for record in records for key in record} - set(names):
             raise SchemaMismatch(f"records have columns {sorted(extra)} that the ones before lack; pass schema=")
-        try:
-            columns = [[record.get(name) for record in records] for name in names]
-            arrays = [
-                pa.array(c, schema.field(n).type if schema else None) for n, c in zip(names, columns, strict=True)
-            ]
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
-            raise BadData(f"records cannot become columns: {error}") from error
-        batch = pa.RecordBatch.from_arrays(arrays, names=names)
+        columns = [_column(name, [record.get(name) for record in records], schema) for name in names]
+        batch = pa.RecordBatch.from_arrays(columns, names=names)
         schema = schema or _typed(batch.schema)
         yield batch
 
 
+def _column(name: str, values: list[Any], schema: pa.Schema | None) -> pa.Array:
+    try:
+        if schema is None:
+            return pa.array(values)
+        kind = schema.field(name).type
+        if _has(kind, pa.types.is_struct) and (lost := _lost_fields(pa.array(values).type, kind)):
+            raise SchemaMismatch(f"column {name!r} has inner fields {lost} that the rows before lack; pass schema=")
+        return pa.array(values, kind)
+    except (pa.ArrowException, OverflowError, UnicodeError, RecursionError) as error:
+        raise BadData(f"records cannot become column {name!r}: {error}") from error
+
+
+def _lost_fields(got: pa.DataType, kept: pa.DataType) -> list[str]:
+    """The struct fields that values have and that a conversion to the kept type would drop without a word."""
+    if pa.types.is_struct(got) and pa.types.is_struct(kept):
+        inner = {field.name: field.type for field in kept}
+        lost = [field.name for field in got if field.name not in inner]
+        return lost + [name for f in got if f.name in inner for name in _lost_fields(f.type, inner[f.name])]
+    if got.num_fields == 1 and kept.num_fields == 1:
+        return _lost_fields(got.field(0).type, kept.field(0).type)
+    return []
+
+
+def _has(kind: pa.DataType, wanted: Callable[[pa.DataType], bool]) -> bool:
+    """Whether the type or a part of it is of a sort."""
+    return wanted(kind) or any(_has(kind.field(place).type, wanted) for place in range(kind.num_fields))
+
+
 def _typed(schema: pa.Schema) -> pa.Schema | None:
-    """The schema, if every column of the first records showed its type; all-null columns stay open until the end."""
+    """The schema, if every column of the first records showed its type; else the next are read by themselves."""
     return None if any(pa.types.is_null(field.type) for field in schema) else schema
 
 
 def stage_table(path: Path, data: Any, schema: pa.Schema | None = None) -> StagedTable:
     """Writes the rows to a Parquet file at `path`; memory stays at a row group or two, whatever comes."""
     schema, batches = as_batches(data, schema)
-    binary = [field.name for field in schema if pa.types.is_binary(field.type)]
+    pictures = any(_has(field.type, pa.types.is_binary) for field in schema)
     digest = TableDigest(schema)
     file = _HashedFile(path)
-    with file, ThreadPoolExecutor(1) as digester, pq.ParquetWriter(file, schema, **_options(schema, binary)) as writer:
-        for group in _groups(schema, batches, IMAGE_GROUP_ROWS if binary else TEXT_GROUP_ROWS):
+    with file, ThreadPoolExecutor(1) as digester, pq.ParquetWriter(file, schema, **_options(schema)) as writer:
+        for group in _groups(schema, batches, IMAGE_GROUP_ROWS if pictures else TEXT_GROUP_ROWS):
             digested = digester.submit(_digest_all, digest, group.to_batches())
             writer.write_table(group, row_group_size=group.num_rows)
             digested.result()
+    if canonical_schema(pq.read_schema(path)) != schema:
+        raise BadData(
+            f"Parquet would give back {_listed(pq.read_schema(path))} for {_listed(schema)}: cast the columns"
+        )
     facts = {
         "format": "table",
         "digest": digest.hexdigest(),
@@ -164,13 +211,28 @@ def stage_table(path: Path, data: Any, schema: pa.Schema | None = None) -> Stage
     return StagedTable(facts, path)
 
 
-def _options(schema: pa.Schema, binary: list[str]) -> dict[str, Any]:
+def _options(schema: pa.Schema) -> dict[str, Any]:
     """Images are compressed already. zstd would make text a third smaller and its put half as slow again."""
+    leaves = [leaf for field in schema for leaf in _leaves(field.name, field.type)]
     return {
-        "use_dictionary": [name for name in schema.names if name not in binary],
-        "compression": {name: "none" if name in binary else "snappy" for name in schema.names},
+        "use_dictionary": [path for path, kind in leaves if not pa.types.is_binary(kind)],
+        "compression": {path: "none" if pa.types.is_binary(kind) else "snappy" for path, kind in leaves},
         "write_page_checksum": True,
     }
+
+
+def _leaves(path: str, kind: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
+    """The columns that Parquet makes of a column, under Parquet's names."""
+    if pa.types.is_map(kind):
+        yield from _leaves(f"{path}.key_value.key", kind.key_type)
+        yield from _leaves(f"{path}.key_value.value", kind.item_type)
+    elif pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+        yield from _leaves(f"{path}.list.element", kind.value_type)
+    elif pa.types.is_struct(kind):
+        for field in kind:
+            yield from _leaves(f"{path}.{field.name}", field.type)
+    else:
+        yield path, kind
 
 
 def _digest_all(digest: TableDigest, batches: Iterable[pa.RecordBatch]) -> None:
@@ -207,9 +269,13 @@ def read(path: Path, columns: list[str] | None = None) -> pa.Table:
 
 def stream(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     """The rows in batches, a row group in memory at a time; raises Damaged."""
-    with damage_named(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with damage_named(path):
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+    with file:
         for group in range(file.num_row_groups):
-            yield from file.read_row_group(group, columns=columns).to_batches()
+            with damage_named(path):
+                batches = file.read_row_group(group, columns=columns).to_batches()
+            yield from batches
 
 
 def digest_file(path: Path) -> str:
@@ -221,23 +287,18 @@ def digest_file(path: Path) -> str:
         return digest.hexdigest()
 
 
-class damage_named:  # noqa: N801  (reads as a statement where it is used)
-    """Turns what Arrow says of an unreadable file into Damaged, naming the file and the remedy."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, pa.ArrowInvalid | pa.ArrowException | OSError) and not isinstance(
-            error, FileNotFoundError
-        ):
-            reason = str(error).splitlines()[0]
-            raise Damaged(
-                f"object {self.path} is damaged ({reason}): run `perception-r1 verify`, then restore the file from a "
-                "copy, or remove it and run the stage that made it again"
-            ) from error
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Turns what Arrow says of a file that cannot be read into Damaged, naming the file and the remedy."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise Damaged(
+            f"object {path} is damaged ({str(error).splitlines()[0]}): run `perception-r1 verify`, then restore the "
+            "file from a copy, or remove it and run the stage that made it again"
+        ) from error
 
 
 class _HashedFile:

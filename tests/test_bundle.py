@@ -1,5 +1,6 @@
 """A version with its ancestry as one file, and back, believing nothing that is in it."""
 
+import hashlib
 import io
 import tarfile
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 import storage
 from storage import Store, errors
+from storage.artifact import canonical, seal, unseal
 
 
 @pytest.fixture
@@ -98,15 +100,13 @@ def test_a_bundle_that_was_changed_is_refused_whole(
 
 
 def test_names_in_a_bundle_cannot_lead_out_of_the_store(store: Store, other: Store, tmp_path: Path) -> None:
-    from storage.artifact import seal, unseal
-
     version = store.put("problems", "geo", [{"id": "p1"}])
     bundle = storage.export(store, version, tmp_path / "v.tar")
     with tarfile.open(bundle) as tar:
         index = unseal(tar.extractfile("bundle.json").read(), "x")  # type: ignore[union-attr]
     index["versions"][0]["record"]["digest"] = "../../../../evil" + "0" * 48
     evil = rewritten(bundle, tmp_path / "evil.tar", {"bundle.json": seal(index)})
-    with pytest.raises(errors.Damaged, match="a digest that is none"):
+    with pytest.raises(errors.Damaged, match=r"has a record that is none .*digest"):
         storage.import_bundle(other, evil)
     index["versions"][0]["record"] = version.record() | {"kind": "../evil"}
     with pytest.raises(errors.BadName):
@@ -129,3 +129,52 @@ def test_rows_are_exported_to_plain_files(store: Store, version: storage.Artifac
     with pytest.raises(errors.BadData, match="cannot write"):
         storage.export(store, version, tmp_path / "no/v.tar")
     assert not list(tmp_path.glob(".*partial"))
+
+
+def test_a_manifests_digests_cannot_lead_out_of_the_store(
+    store: Store, other: Store, version: storage.Artifact, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("TOP SECRET")
+    manifest = canonical({"files": [{"path": "model", "sha256": "../../../secret", "bytes": 10}]}) + b"\n"
+    digest = hashlib.sha256(manifest).hexdigest()
+    bundle = storage.export(store, version, tmp_path / "v.tar")
+    with tarfile.open(bundle) as tar:
+        index = unseal(tar.extractfile("bundle.json").read(), "x")  # type: ignore[union-attr]
+    index["versions"][-1]["record"]["digest"] = digest
+    evil = rewritten(bundle, tmp_path / "evil.tar", {"bundle.json": seal(index), ".dir.json": manifest})
+    renamed = rewritten(evil, tmp_path / "evil2.tar", {}, {version.key: f"objects/{digest[:2]}/{digest}.dir.json"})
+    with pytest.raises(errors.Damaged, match="is no manifest"):
+        storage.import_bundle(other, renamed)
+    assert other.versions.kinds() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"bytes": "many"}, id="bytes"),
+        pytest.param({"created": "yesterday"}, id="created"),
+        pytest.param({"code": None}, id="code"),
+        pytest.param({"parents": [{"version": "x"}]}, id="parents"),
+        pytest.param({"format": "pickle"}, id="format"),
+    ],
+)
+def test_a_record_with_a_wrong_field_is_refused(
+    store: Store, other: Store, tmp_path: Path, change: dict[str, object]
+) -> None:
+    bundle = storage.export(store, store.put("problems", "geo", [{"id": "p1"}]), tmp_path / "v.tar")
+    with tarfile.open(bundle) as tar:
+        index = unseal(tar.extractfile("bundle.json").read(), "x")  # type: ignore[union-attr]
+    index["versions"][0]["record"] |= change
+    with pytest.raises(errors.Damaged, match="has a record that is none"):
+        storage.import_bundle(other, rewritten(bundle, tmp_path / "bad.tar", {"bundle.json": seal(index)}))
+    empty = rewritten(bundle, tmp_path / "empty.tar", {"bundle.json": seal({"versions": [], "expired": []})})
+    with pytest.raises(errors.Damaged, match="has a record that is none"):
+        storage.import_bundle(other, empty)
+
+
+def test_an_import_keeps_to_the_columns_that_are_here(store: Store, other: Store, tmp_path: Path) -> None:
+    bundle = storage.export(store, store.put("problems", "geo", [{"id": 1}]), tmp_path / "v.tar")
+    other.put("problems", "geo", [{"id": "p1"}])
+    with pytest.raises(errors.SchemaMismatch, match="id was string, is int64"):
+        storage.import_bundle(other, bundle)

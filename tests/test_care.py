@@ -1,6 +1,7 @@
 """verify, gc, du: what is damaged is named, what is held stays, what can go goes."""
 
 import multiprocessing
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 import storage
 from storage import Store, Work, errors
+from storage.records import write_catalog
 
 
 def rows(i: int) -> list[dict[str, int]]:
@@ -169,3 +171,102 @@ def test_usage_adds_up_and_shared_bytes_count_once(store: Store, root: Path, tmp
     assert 10_000 < usage["checkpoint"].stored_bytes < 11_000
     on_disk = sum(path.stat().st_size for path in root.glob("objects/*/*"))
     assert sum(u.stored_bytes for u in usage.values()) == on_disk
+
+
+# --- what cannot be read is not taken ---------------------------------------------------------------------------------
+
+
+def damage(path: Path) -> bytes:
+    """Breaks the file and returns what it held."""
+    data = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(data[:-9])
+    return data
+
+
+def objects_of(root: Path) -> set[Path]:
+    return set(root.glob("objects/*/*"))
+
+
+@pytest.mark.parametrize("what", ["record", "no record", "manifest", "collection"])
+def test_gc_takes_nothing_from_a_store_that_it_cannot_read(many: Store, root: Path, tmp_path: Path, what: str) -> None:
+    (tmp_path / "ck").mkdir()
+    (tmp_path / "ck/model").write_bytes(b"weights")
+    checkpoint = many.put("checkpoint", "x", tmp_path / "ck")
+    many.versions.expire([], "2026-11-21T00:00:00.000+00:00")
+    before = objects_of(root)
+    path = {
+        "record": root / "versions/annotations/x/00000002.json",
+        "no record": root / "versions/annotations/x/00000002.json",
+        "manifest": root / checkpoint.key,
+        "collection": next((root / "expired").iterdir()),
+    }[what]
+    data = damage(path)
+    if what == "no record":
+        path.unlink()
+    store = storage.open_store(root)
+    for delete in (False, True):
+        with pytest.raises(errors.Damaged, match="gc takes nothing from a damaged store"):
+            storage.gc(store, keep=1, grace_s=-1, delete=delete)
+    assert objects_of(root) == before
+    assert [f.what for f in storage.verify(store) if f.level == "leftover"] == []
+    path.write_bytes(data)
+    assert storage.verify(storage.open_store(root)) == []
+    assert (store.get(checkpoint) / "model").read_bytes() == b"weights"
+
+
+def test_a_catalogue_never_stands_between_gc_and_a_record(many: Store, root: Path) -> None:
+    record = root / "versions/annotations/x/00000005.json"
+    data = damage(record)
+    write_catalog(storage.open_store(root))
+    record.write_bytes(data)
+    store = storage.open_store(root)
+    assert [version.seq for version in storage.artifacts(store)] == [1, 2, 3, 4, 5]
+    storage.gc(store, keep=1, grace_s=-1, delete=True)
+    assert store.get("annotations/x").to_pylist() == rows(4)
+
+
+def test_versions_above_a_gap_are_seen(many: Store, root: Path) -> None:
+    write_catalog(many)
+    (root / "versions/annotations/x/00000003.json").unlink()
+    for store in (many, storage.open_store(root)):
+        assert [version.seq for version in storage.artifacts(store)] == [1, 2, 4, 5]
+        write_catalog(store)
+
+
+def test_strange_files_and_damaged_tags_stop_nobody_else(many: Store, root: Path) -> None:
+    many.tag("annotations/x@2", "published")
+    many.tag("annotations/x@3", "torn")
+    (root / "expired").mkdir()
+    for folder in ("expired", "tags/annotations/x", "versions/annotations/x", "versions/annotations", "versions"):
+        (root / folder / ".DS_Store").write_bytes(b"finder")
+    (root / "tags/annotations/x/torn.json").write_bytes(b"")
+    store = storage.open_store(root)
+    assert store.get("annotations/x:published").to_pylist() == rows(1)
+    assert storage.sql("SELECT tag FROM tags", store).fetchall() == [("published",)]
+    with pytest.raises(errors.Damaged, match=r"torn\.json"):
+        store.at("annotations/x:torn")
+    assert "tags/annotations/x/torn.json" in {f.what for f in storage.verify(store) if f.level == "damaged"}
+    store.untag("annotations/x:torn")
+    assert {f.what for f in storage.verify(store) if f.level == "damaged"} == {"expired/.DS_Store"}
+
+
+def test_a_version_that_is_found_again_is_young_again(many: Store, root: Path) -> None:
+    for path in root.rglob("*"):
+        if path.is_file():
+            os.utime(path, (0, 0))
+    assert many.put("annotations", "x", rows(0)).seq == 1
+    assert "annotations/x@1" not in storage.gc(many, keep=1, grace_s=3600, delete=True).versions
+    assert many.get("annotations/x@1").to_pylist() == rows(0)
+
+
+def test_work_that_was_written_to_lately_is_not_old(many: Store, root: Path) -> None:
+    def body(work: Work) -> dict[str, Any]:
+        work.shard(0, lambda i: rows(i))
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError):
+        storage.stage(many, "annotate", [], {}, body)
+    (work,) = (root / "work").iterdir()
+    os.utime(work, (0, 0))
+    assert storage.gc(many, unfinished=True).leftovers == ()

@@ -83,7 +83,7 @@ def test_a_save_is_one_select_too(filled: Store, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     with pytest.raises(errors.Refused):
         storage.save(f"SELECT 1) TO '{tmp_path}/evil.csv'; COPY (SELECT 1", out, filled)
-    assert storage.save("SELECT id FROM annotations ORDER BY id -- sorted", out, filled).read_text() == "id\na1\nb1\n"
+    assert storage.save("SELECT id FROM annotations ORDER BY id; -- sorted", out, filled).read_text() == "id\na1\nb1\n"
     assert sorted(p.name for p in tmp_path.glob("*.csv")) == ["out.csv"]
 
 
@@ -168,3 +168,23 @@ def test_readers_ask_while_a_writer_works(root: Path, tmp_path: Path) -> None:
     assert process.wait() == 0
     assert seen == sorted(seen)
     assert storage.sql("SELECT count(*) FROM versions", store).fetchall() == [(60,)]
+
+
+def test_kinds_and_columns_may_be_called_anything(store: Store) -> None:
+    for kind in ("records", "expired"):
+        store.put(kind, "x", [{"_file": 1, "versions": 2, "owner": 3}])
+        assert storage.sql(f"SELECT _file, versions, owner, _name FROM {kind}", store).fetchall() == [(1, 2, 3, "x")]
+    storage.write_database(store)
+
+
+def test_letters_that_are_patterns_elsewhere_are_letters_in_a_path(tmp_path: Path) -> None:
+    store = storage.open_store(tmp_path / "what? [a] {b,c} *")
+    store.put("problems", "x", [{"id": 1}])
+    assert storage.sql("SELECT id FROM problems", store).fetchall() == [(1,)]
+
+
+def test_logs_with_different_columns_are_one_view(store: Store, root: Path) -> None:
+    for name, row in (("a", {"i": 1}), ("b", {"i": 2, "more": "x"})):
+        with storage.Log(root / "logs/rollouts" / name / "run") as log:
+            log.append([row])
+    assert storage.sql("SELECT i, more FROM rollouts_open ORDER BY i", store).fetchall() == [(1, None), (2, "x")]

@@ -64,9 +64,14 @@ def test_a_full_disk_stops_a_folder_and_a_log_too(small_disk: Path, tmp_path: Pa
 def test_a_read_only_store_can_be_read_and_asked(small_disk: Path) -> None:
     store = storage.open_store(small_disk / "store")
     store.put("problems", "x", ROWS)
+    checkpoint = small_disk / "ck"
+    checkpoint.mkdir()
+    (checkpoint / "model").write_bytes(b"weights")
+    store.put("checkpoint", "x", checkpoint)
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     reader = storage.open_store(small_disk / "store")
     assert reader.get("problems/x").num_rows == 100
+    assert (reader.get("checkpoint/x") / "model").read_bytes() == b"weights"
     assert storage.sql("SELECT count(*) FROM problems", reader).fetchall() == [(100,)]
     assert storage.verify(reader) == []
     with pytest.raises(errors.ReadOnly, match="read-only; use --store"):
@@ -105,6 +110,19 @@ def test_a_store_of_somebody_else_is_named(root: Path, store: Store) -> None:
     for path in root.rglob("*"):
         if path.is_dir():
             path.chmod(0o755)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
+def test_two_users_share_a_store(root: Path, store: Store) -> None:
+    first = store.put("problems", "x", ROWS)
+    for path in [*list(root.parents)[:3], root, *root.rglob("*")]:
+        if path.is_dir():
+            path.chmod(0o777)
+    assert as_nobody(lambda: storage.open_store(root).put("problems", "x", ROWS, config={"k": 1})) == "no error"
+    assert as_nobody(lambda: storage.open_store(root).put("problems", "x", ROWS)) == "no error"
+    assert store.latest("problems", "x").seq == 2
+    assert store.put("problems", "x", ROWS) == first
+    assert storage.verify(store) == []
 
 
 def test_a_file_size_limit_reads_as_a_full_disk(root: Path) -> None:

@@ -1,6 +1,9 @@
 """Checkpoints and other folders: each file once, read-only, out again as the caller's own."""
 
 import os
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -138,3 +141,41 @@ def test_a_manifest_cannot_lead_out_of_its_folder(store: Store, tmp_path: Path) 
     with pytest.raises(errors.Damaged, match="leaves its folder"):
         folders.checkout(store.place, digest, tmp_path / "out")
     assert version.files == 1
+
+
+def test_a_folder_of_more_files_than_may_be_open(root: Path, tmp_path: Path) -> None:
+    checkpoint(tmp_path / "ck", **{f"f{i}": b"%d" % i for i in range(400)})
+    script = """
+        import resource, sys, storage
+        from pathlib import Path
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+        here, there = map(storage.open_store, sys.argv[1:3])
+        folder, bundle = map(Path, sys.argv[3:])
+        storage.export(here, here.put("checkpoint", "x", folder), bundle)
+        print(storage.import_bundle(there, bundle).files)
+    """
+    paths = [root, tmp_path / "other", tmp_path / "ck", tmp_path / "v.tar"]
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script), *paths], capture_output=True, text=True)
+    assert done.stdout == "400\n", done.stderr
+
+
+def test_a_run_takes_only_files_that_are_nobody_elses(store: Store, tmp_path: Path) -> None:
+    cache = checkpoint(tmp_path / "cache", model=b"cached")
+
+    def body(work: storage.Work) -> dict[str, Path]:
+        (work.path / "final").mkdir()
+        os.link(cache / "model", work.path / "final/model")
+        (work.path / "linked").symlink_to(cache)
+        return {"checkpoint/x": work.path / "final", "checkpoint/y": work.path / "linked"}
+
+    storage.stage(store, "train", [], {}, body)
+    (cache / "model").write_bytes(b"the owner goes on")
+    assert storage.verify(store) == []
+    assert (store.get("checkpoint/x") / "model").read_bytes() == b"cached"
+    assert (store.get("checkpoint/y") / "model").read_bytes() == b"cached"
+
+
+def test_an_unknown_way_to_check_out_is_refused(store: Store, tmp_path: Path) -> None:
+    version = store.put("checkpoint", "x", checkpoint(tmp_path / "ck", model=b"m"))
+    with pytest.raises(errors.BadData, match="known: reflink, link, copy, auto"):
+        store.checkout(version, tmp_path / "out", "hardlink")  # type: ignore[arg-type]

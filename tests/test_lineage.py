@@ -60,7 +60,8 @@ def test_why_finds_the_change_through_the_generations(chain: Store) -> None:
         Change("problems", "problems/geo@1", "problems/geo@2"),
     )
     assert why.config == why.code == why.packages == ()
-    assert why.deeper[0].deeper[0].config == (Change("source.split", "How long?", "How wide?"),)
+    assert why.deeper[0].parents == (Change("problems", "problems/geo@1", "problems/geo@2"),)
+    assert why.deeper[1].config == (Change("source.split", "How long?", "How wide?"),)
 
 
 def test_why_names_config_code_and_packages(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

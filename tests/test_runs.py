@@ -1,9 +1,11 @@
 """Units of work: one body a cause, found ever after, resumed after a crash."""
 
+import functools
 import importlib
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 import storage
-from storage import Store, Work, errors
+from storage import Store, Work, errors, provenance
 
 ROWS = [{"id": "p1"}, {"id": "p2"}]
 
@@ -194,6 +196,40 @@ def test_a_log_is_sealed_as_an_output(store: Store, root: Path) -> None:
     assert not list((root / "logs/rollouts/seed0").iterdir())
 
 
+def test_what_a_body_does_to_its_config_changes_no_record(store: Store) -> None:
+    config = {"k": [1]}
+
+    def body(work: Work) -> dict[str, Any]:
+        config["k"].append(2)
+        return {"annotations/x": ROWS}
+
+    assert storage.stage(store, "annotate", [], config, body)["annotations/x"].config == {"k": [1]}
+
+
+def test_a_log_that_is_not_returned_is_not_lost(store: Store) -> None:
+    def body(work: Work) -> dict[str, Any]:
+        work.log("rollouts", "seed0").append([{"step": 1}])
+        return {"annotations/x": ROWS}
+
+    with pytest.raises(errors.BadData, match="is not among the outputs"):
+        storage.stage(store, "train", [], {}, body)
+    assert storage.sql("SELECT step FROM rollouts_open", store).fetchall() == [(1,)]
+
+
+def test_a_body_without_outputs_is_told_what_to_return(store: Store) -> None:
+    with pytest.raises(errors.BadData, match="returns its outputs as"):
+        storage.stage(store, "train", [], {}, lambda work: None)  # type: ignore[arg-type, return-value]
+
+
+def test_a_damaged_run_record_means_run_again(store: Store, root: Path) -> None:
+    body = Body({"annotations/x": ROWS})
+    storage.stage(store, "annotate", [], {}, body)
+    (record,) = (root / "runs").iterdir()
+    record.chmod(0o644)
+    record.write_bytes(b"torn")
+    assert storage.stage(store, "annotate", [], {}, body).attempt == 2
+
+
 # --- the digest of the code -------------------------------------------------------------------------------------------
 
 PROJECT = {
@@ -213,6 +249,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(provenance, "STARTED", time.time() + 3600)  # what is edited here is never run
     yield tmp_path
     for name in [name for name in sys.modules if name.split(".")[0] == "proj"]:
         del sys.modules[name]
@@ -229,7 +266,7 @@ def test_the_code_of_a_stage_is_what_it_imports_from_the_project(project: Path) 
         "proj.used",
         "proj.deep",
         "proj.late",
-        "deep/prompts/judge.txt",
+        "proj.deep/prompts/judge.txt",
     }
 
 
@@ -257,6 +294,40 @@ def test_the_digest_changes_with_the_code_and_only_with_it(project: Path, file: 
 
 def test_code_started_by_name_counts_when_it_is_named(project: Path) -> None:
     assert "proj.unused" in code("proj.stage", "proj.unused").modules
+
+
+def test_prompts_of_two_packages_with_one_name_are_two(project: Path) -> None:
+    (project / "proj/deep/__init__.py").write_text("import other.deep")
+    for folder in ("proj/deep/prompts", "other/deep/prompts"):
+        (project / folder).mkdir(parents=True, exist_ok=True)
+        (project / folder / "same.txt").write_text(folder)
+    (project / "other/__init__.py").touch()
+    (project / "other/deep/__init__.py").touch()
+    modules = storage.code_of("proj.stage", project=("proj", "other")).modules
+    assert {"proj.deep/prompts/same.txt", "other.deep/prompts/same.txt"} <= set(modules)
+
+
+def test_what_editors_and_stores_leave_in_a_package_is_no_code(project: Path) -> None:
+    before = code()
+    (project / "proj/.perception-r1").mkdir()
+    (project / "proj/.perception-r1/x.parquet").write_text("x")
+    (project / "proj/used.py~").write_text("x")
+    (project / "proj/.used.py.swp").write_text("x")
+    assert code() == before
+
+
+def test_code_that_was_changed_under_a_running_process_is_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    importlib.import_module("proj.stage")
+    monkeypatch.setattr(provenance, "STARTED", time.time() - 3600)
+    with pytest.raises(errors.BadData, match=r"stage\.py was changed after this process started"):
+        code("proj.stage")
+
+
+def test_a_partial_is_no_body(store: Store) -> None:
+    with pytest.raises(errors.BadData, match="put them into the config"):
+        storage.stage(store, "annotate", [], {}, functools.partial(lambda n, work: {"annotations/x": ROWS}, 1))
 
 
 def test_code_without_a_file_is_refused() -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -165,8 +166,8 @@ def test_a_stream_is_written_without_holding_it(store: Store) -> None:
         pytest.param({"id": [1]}, "got dict", id="a-mapping"),
         pytest.param("rows.csv", "got str", id="a-string"),
         pytest.param([1, 2], "got int", id="numbers"),
-        pytest.param([{"a": 1}, {"a": "x"}], "cannot become columns", id="two-types"),
-        pytest.param([{"a": object()}], "cannot become columns", id="an-object"),
+        pytest.param([{"a": 1}, {"a": "x"}], "cannot become column", id="two-types"),
+        pytest.param([{"a": object()}], "cannot become column", id="an-object"),
         pytest.param(iter([TABLE, pa.table({"id": [1]})]), "do not fit", id="tables-that-differ"),
     ],
 )
@@ -288,3 +289,143 @@ def test_a_store_of_another_layout_is_refused(store: Store, root: Path) -> None:
     (root / "store.json").write_bytes(seal({"format": 99}))
     with pytest.raises(errors.Damaged, match="layout"):
         store.put("annotations", "geo", ROWS)
+
+
+def test_threads_that_share_a_handle_leave_no_gap(store: Store) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda i: store.put("rollouts", "x", [{"i": i}]), range(60)))
+    assert store.versions.seqs("rollouts", "x") == list(range(1, 61))
+
+
+def test_a_parent_is_a_version_of_this_store(store: Store, tmp_path: Path) -> None:
+    stranger = storage.open_store(tmp_path / "other").put("problems", "geo", ROWS)
+    with pytest.raises(errors.NotFound):
+        store.put("annotations", "geo", ROWS, parents=[stranger])
+    store.put("problems", "geo", [{"id": "another"}])
+    with pytest.raises(errors.NotFound, match="is another one"):
+        store.put("annotations", "geo", ROWS, parents=[stranger])
+
+
+def test_a_wrong_column_is_not_damage(store: Store) -> None:
+    version = store.put("annotations", "geo", ROWS)
+    assert store.get(version, columns=["text"]).column_names == ["text"]
+    with pytest.raises(errors.BadData, match="has no column 'nope'; it has: id, text"):
+        store.get(version, columns=["nope"])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pytest.param(pl.Series(["x", "y", None], dtype=pl.Categorical), id="polars-categorical"),
+        pytest.param(pl.Series(["x", "y", None], dtype=pl.Enum(["x", "y"])), id="polars-enum"),
+    ],
+)
+def test_categories_are_their_texts(store: Store, column: pl.Series) -> None:
+    version = store.put("annotations", "geo", pl.DataFrame({"a": column}))
+    assert store.get(version)["a"].to_pylist() == ["x", "y", None]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.timestamp("s"),
+        pa.list_(pa.timestamp("s", "UTC"), 1),
+        pa.struct([("t", pa.time32("s"))]),
+        pa.duration("s"),
+        pa.list_(pa.duration("ns")),
+    ],
+    ids=str,
+)
+def test_times_come_back_and_verify(store: Store, kind: pa.DataType) -> None:
+    value = (
+        [1]
+        if pa.types.is_nested(kind) and not pa.types.is_struct(kind)
+        else {"t": 1}
+        if pa.types.is_struct(kind)
+        else 1
+    )
+    plain = pa.array([value], pa.list_(pa.int64(), 1) if pa.types.is_fixed_size_list(kind) else None)
+    table = pa.table({"when": pa.array([value], kind) if not pa.types.is_fixed_size_list(kind) else plain.cast(kind)})
+    assert store.get(store.put("annotations", "geo", table)).num_rows == 1
+    assert storage.verify(store) == []
+
+
+@pytest.mark.parametrize("kind", [pa.list_view(pa.int64()), pa.large_list_view(pa.int64())], ids=str)
+def test_types_that_arrow_cannot_cast_are_refused_by_name(store: Store, kind: pa.DataType) -> None:
+    with pytest.raises(errors.BadData, match=r"column 'a' has type .*list_view"):
+        store.put("annotations", "geo", pa.table({"a": pa.array([[1]], kind)}))
+
+
+@pytest.mark.parametrize(
+    "image", [[b"x" * 2000], {"bytes": b"x" * 2000, "path": None}], ids=["list", "datasets-struct"]
+)
+def test_images_inside_lists_and_structs_lie_in_small_groups_too(store: Store, image: Any) -> None:
+    metadata = pq.read_metadata(store.path(store.put("images", "x", [{"id": i, "image": image} for i in range(300)])))
+    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [128, 128, 44]
+    leaf = next(i for i in range(metadata.num_columns) if metadata.schema.column(i).physical_type == "BYTE_ARRAY")
+    assert metadata.row_group(0).column(leaf).compression == "UNCOMPRESSED"
+
+
+def test_inner_fields_that_come_late_are_refused_not_dropped(store: Store) -> None:
+    rows = [{"rewards": {"accuracy": 1.0}}] * 9000 + [{"rewards": {"accuracy": 1.0, "format": 1.0}}]
+    with pytest.raises(errors.SchemaMismatch, match=r"inner fields \['format'\]"):
+        store.put("rollouts", "x", rows)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[{1: 2}], [{"a": 1}, None], [{"a": "\ud800"}], [{"a": {}}]],
+    ids=["number-key", "none", "surrogate", "empty-struct"],
+)
+def test_strange_records_are_bad_data(store: Store, rows: Any) -> None:
+    with pytest.raises(errors.BadData):
+        store.put("rollouts", "x", rows)
+
+
+def test_an_empty_dataset_says_its_columns(store: Store) -> None:
+    version = store.put("annotations", "geo", datasets.Dataset(TABLE).select([]))
+    assert store.get(version).column_names == ["id", "text"]
+
+
+def test_a_type_is_remembered_through_a_version_that_was_all_null(store: Store) -> None:
+    store.put("annotations", "geo", [{"id": 1}])
+    store.put("annotations", "geo", [{"id": None}])
+    with pytest.raises(errors.SchemaMismatch, match="id was int64, is string"):
+        store.put("annotations", "geo", [{"id": "x"}])
+
+
+def test_artifacts_can_be_members_of_a_set(store: Store) -> None:
+    version = store.put("annotations", "geo", ROWS, config={"a": [1]})
+    assert {version, store.at(version.version)} == {version}
+
+
+@pytest.mark.parametrize("name", [None, 3, b"x"], ids=repr)
+def test_a_name_that_is_no_text_is_refused(store: Store, name: Any) -> None:
+    for put in (
+        lambda: store.put("annotations", name, ROWS),
+        lambda: store.put(name, "geo", ROWS),
+        lambda: store.at(name),
+    ):
+        with pytest.raises(errors.BadName):
+            put()
+
+
+def test_a_file_where_the_store_should_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(errors.Unwritable, match="a file is where a folder should be"):
+        storage.open_store(tmp_path / "file").put("problems", "x", ROWS)
+
+
+def test_another_writers_spelling_of_a_damaged_object_gets_a_record_that_vouches_for_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from storage import tables
+
+    rows = [{"i": i} for i in range(1000)]
+    path = store.path(store.put("problems", "x", rows))
+    path.chmod(0o644)
+    path.write_bytes(b"PAR1")
+    monkeypatch.setattr(tables, "TEXT_GROUP_ROWS", 100)
+    again = store.put("problems", "x", rows)
+    assert store.get(again).num_rows == 1000
+    assert storage.verify(store) == []

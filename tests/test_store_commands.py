@@ -61,6 +61,19 @@ def test_lineage_is_a_tree_a_graph_or_json(filled: Store, root: Path) -> None:
     assert down["arrows"]["problems/geo@1"] == ["annotations/geo@1", "annotations/geo@2"]
 
 
+def test_a_tree_opens_each_version_once_and_says_where(filled: Store, root: Path) -> None:
+    filled.put("rollouts", "x", [{"id": 1}], parents=["annotations/geo@1", "problems/geo@1"])
+    filled.put("rollouts", "y", [{"id": 1}], parents=["rollouts/x@1"])
+    lines = ask(root, "lineage", "problems/geo", "--down").output.splitlines()
+    opened = next(i for i, line in enumerate(lines) if line.endswith("rollouts/x@1"))
+    again = next(i for i, line in enumerate(lines) if line.endswith("rollouts/x@1 (see above)"))
+    assert opened < again
+
+
+def test_json_has_null_for_what_it_has_no_word_for(filled: Store, root: Path) -> None:
+    assert json.loads(ask(root, "sql", "SELECT 'nan'::DOUBLE AS x", "--json").output) == [{"x": None}]
+
+
 def test_diff_and_why(filled: Store, root: Path) -> None:
     shown = ask(root, "diff", "annotations/geo@1", "annotations/geo@2").output
     assert "0 rows added, 0 rows removed, 1 rows changed" in shown and "AB is [bold]5" in shown

@@ -1,4 +1,4 @@
--- What a person queries. `records` has a row a version; `expired` and `tags` are as their files say now.
+-- What a person queries. `_records` has a row a version; `_expired` and `tags` are as their files say now.
 CREATE VIEW versions AS
 SELECT
     r.version,
@@ -12,7 +12,7 @@ SELECT
     CAST(left(r.created, 23) AS TIMESTAMP) AS created,  -- UTC, by the writer's clock; the order of versions is seq
     CASE
         WHEN r.digest IS NULL THEN 'damaged'
-        WHEN r.version IN (SELECT version FROM expired) THEN 'expired'
+        WHEN r.version IN (SELECT version FROM _expired) THEN 'expired'
         ELSE 'whole'
     END AS status,
     (SELECT list(t.tag ORDER BY t.tag) FROM tags t WHERE t.version = r.version) AS tags,
@@ -27,7 +27,7 @@ SELECT
     CAST(r.record AS JSON) -> '$.producer' AS producer,
     CAST(r.record AS JSON) -> '$.schema' AS "schema",
     r.record ->> '$.environment' AS environment
-FROM records r;
+FROM _records r;
 
 CREATE VIEW lineage AS
-SELECT version AS child, unnest(parents) AS parent FROM records;
+SELECT version AS child, unnest(parents) AS parent FROM _records;
