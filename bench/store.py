@@ -224,12 +224,12 @@ def checkpoint(root: Path) -> str:
 
 
 STREAMED = """
-import resource, sys, storage
+import re, sys, storage
 rows = ({"id": i, "text": f"row {i} " * 40} for i in range(int(sys.argv[2])))
 store = storage.open_store(sys.argv[1])
 store.put("rollouts", "x", rows)
 read = sum(batch.num_rows for batch in store.stream("rollouts/x"))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024)
 """
 
 

@@ -190,8 +190,9 @@ def stage_table(path: Path, data: Any, schema: pa.Schema | None = None) -> Stage
     schema, batches = as_batches(data, schema)
     pictures = any(_has(field.type, pa.types.is_binary) for field in schema)
     digest = TableDigest(schema)
-    file = _HashedFile(path)
-    with file, ThreadPoolExecutor(1) as digester, pq.ParquetWriter(file, schema, **_options(schema)) as writer:
+    digester = ThreadPoolExecutor(1)
+    file = _HashedFile(path, digester)
+    with digester, file, pq.ParquetWriter(file, schema, **_options(schema)) as writer:
         for group in _groups(schema, batches, IMAGE_GROUP_ROWS if pictures else TEXT_GROUP_ROWS):
             digested = digester.submit(_digest_all, digest, group.to_batches())
             writer.write_table(group, row_group_size=group.num_rows)
@@ -304,13 +305,14 @@ def damage_named(path: Path) -> Iterator[None]:
 class _HashedFile:
     """A file written from front to back that knows the sha256 of its bytes; errors keep their errno."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, hasher: ThreadPoolExecutor) -> None:
         self._file = path.open("wb")
+        self._hasher = hasher
         self._sha256 = hashlib.sha256()
         self._position = 0
 
     def write(self, data: Any) -> int:
-        self._sha256.update(data)
+        self._hasher.submit(self._sha256.update, data)
         self._position += len(data)
         return self._file.write(data)
 
