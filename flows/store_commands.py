@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.screen import (
+    counted,
     lineage_tree,
     print_json,
     print_record,
@@ -56,7 +57,7 @@ def artifacts(path: Path | None, pattern: str | None, every: bool, as_json: bool
                 [
                     row["version"],
                     row["versions"],
-                    f"{row['count'] or 0:,} {'rows' if row['format'] == 'table' else 'files'}",
+                    counted(row["count"] or 0, "row" if row["format"] == "table" else "file"),
                     size(row["bytes"] or 0),
                     f"{row['created']:%Y-%m-%d %H:%M:%S}" if row["created"] else "?",
                     row["status"],
@@ -135,7 +136,7 @@ def diff(path: Path | None, before: str, after: str, key: str | None, rows: int,
         names = ("before", "after", "key", "columns_added", "columns_removed")
         print_json({name: getattr(found, name) for name in names} | counts | shown)
         return
-    summary = ", ".join(f"{table.num_rows:,} rows {name}" for name, table in tables.items())
+    summary = ", ".join(f"{counted(table.num_rows, 'row')} {name}" for name, table in tables.items())
     click.echo(f"{found.before} → {found.after} by {', '.join(found.key)}: {summary}")
     for what, columns in (("added", found.columns_added), ("removed", found.columns_removed)):
         if columns:
@@ -237,8 +238,9 @@ def gc(path: Path | None, keep: int, grace_hours: float, unfinished: bool, delet
         click.echo(f"  {what}")
     verb = "Freed" if delete else "Would free"
     click.echo(
-        f"{verb} {size(plan.bytes)}: the data of {len(plan.versions):,} versions, {len(plan.objects):,} objects, "
-        f"{len(plan.leftovers):,} leftovers." + ("" if delete else " Nothing was touched; add --delete to do it.")
+        f"{verb} {size(plan.bytes)}: the data of {counted(len(plan.versions), 'version')}, "
+        f"{counted(len(plan.objects), 'object')}, {counted(len(plan.leftovers), 'leftover')}."
+        + ("" if delete else " Nothing was touched; add --delete to do it.")
     )
 
 

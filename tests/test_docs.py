@@ -39,9 +39,7 @@ def test_the_readmes_python_runs(
     monkeypatch.syspath_prepend(str(tmp_path))
     __import__("example")
     assert "annotations/demo@2" in capsys.readouterr().out
-    assert storage.why(storage.open_store("my-store"), "annotations/demo").config == (
-        storage.Change("min_support", 1, 2),
-    )
+    assert storage.why(storage.open_store(), "annotations/demo").config == (storage.Change("min_support", 1, 2),)
 
 
 def test_the_layout_page_names_every_folder_of_a_store(store: storage.Store, root: Path, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_json_has_null_for_what_it_has_no_word_for(filled: Store, root: Path) ->
 
 def test_diff_and_why(filled: Store, root: Path) -> None:
     shown = ask(root, "diff", "annotations/geo@1", "annotations/geo@2").output
-    assert "0 rows added, 0 rows removed, 1 rows changed" in shown and "AB is [bold]5" in shown
+    assert "0 rows added, 0 rows removed, 1 row changed" in shown and "AB is [bold]5" in shown
     assert json.loads(ask(root, "diff", "annotations/geo@1", "annotations/geo", "--json").output)["rows_changed"] == 1
     assert "config k: 1 → 2" in ask(root, "why", "annotations/geo").output
     assert json.loads(ask(root, "why", "annotations/geo", "--json").output)["config"] == [
