@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def print_record(store: "Store", version: "Artifact") -> None:
     """Prints what a version's record says."""
+    from rich.markup import escape
     from rich.pretty import Pretty
     from rich.table import Table
 
@@ -35,7 +36,9 @@ def print_record(store: "Store", version: "Artifact") -> None:
     tags = [tag for tag, where in store.versions.tags(version.kind, version.name).items() if where == version.version]
     grid.add_row("tags", " ".join(tags) or "none")
     if version.format == "table":
-        grid.add_row("object", str(store.place.local(version.key)) if store.place.exists(version.key) else "gone")
+        grid.add_row(
+            "object", escape(str(store.place.local(version.key))) if store.place.exists(version.key) else "gone"
+        )
     print_rich(grid)
 
 

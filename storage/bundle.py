@@ -5,9 +5,9 @@ own records call for are read.
 """
 
 import io
+import re
 import shutil
 import tarfile
-from datetime import datetime
 from pathlib import Path
 
 from storage import folders, tables
@@ -18,7 +18,7 @@ from storage.errors import BadData, Damaged, writing
 from storage.folders import read_manifest
 from storage.lineage import lineage
 from storage.place import temporary_folder
-from storage.store import AnyRef, Store, now
+from storage.store import AnyRef, Store, cause_of, now
 
 INDEX = "bundle.json"
 
@@ -130,10 +130,12 @@ def _unpack(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
 
 def _check(path: Path, key: str) -> None:
     """Raises Damaged unless the file is what the key says."""
-    digest = key.rpartition("/")[2].partition(".")[0]
-    suffix = key.partition(digest)[2]
+    match = re.fullmatch(r"objects/[0-9a-f]{2}/([0-9a-f]{64})(\.parquet|\.dir\.json)?", key)
+    if not match:
+        raise Damaged(f"the bundle's {key!r} is no object: export it again")
+    digest, suffix = match[1], match[2] or ""
     found = tables.digest_file(path) if suffix == ".parquet" else file_hash(path)
-    if found != digest or key != object_key(digest, suffix) or suffix not in {"", ".parquet", ".dir.json"}:
+    if found != digest or key != object_key(digest, suffix):
         raise Damaged(f"the bundle's {key} is not what its name says: export it again")
 
 
@@ -155,44 +157,54 @@ def _append_all(store: Store, index: Json, facts: dict[str, Json], source: Path)
         root = ancestry[-1]
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise Damaged(f"{source} has a record that is none ({error!r}): export it again") from error
+    known: dict[str, str] = {}
     for there in ancestry:
         gone = there.version in expired
+        if [known.get(parent.version) for parent in there.parents] != [parent.digest for parent in there.parents]:
+            raise Damaged(f"{source} has {there.version} before, or other than, what it was made from: export it again")
+        known[there.version] = there.digest
         if lacking := [key for key in _keys(store, there, gone) if not store.place.exists(key)]:
             raise Damaged(f"{source} lacks {lacking[0]}, which {there.version} needs: export it again")
+        if there.format == "table" and not gone and tables.columns_of(store.path(there)) != there.schema:
+            raise Damaged(f"{source} says of {there.version} that it has other columns than it has: export it again")
         store.check_fits(there.kind, there.name, there.record())
     here: dict[str, Artifact] = {}
     for there in ancestry:
         parents = [{"version": here[parent.version].version, "digest": parent.digest} for parent in there.parents]
         record = there.record() | {"parents": parents} | facts.get(there.key, {})
         here[there.version] = store.versions.append(record, even_expired=there.version in expired)
-        if there.version in expired and not store.place.exists(there.key):
+        gone = there.version in expired and not store.place.exists(there.key)
+        if gone and here[there.version].version not in store.versions.expired():
             store.versions.expire([here[there.version].version], now())
     return here[root.version]
 
 
-TYPES: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("kind", "name", "digest", "cause", "created", "format"), str),
-    **dict.fromkeys(("config", "code", "producer"), dict),
-    "bytes": int,
-    "parents": list,
+TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("kind", "name", "digest", "cause", "created", "format"), (str,)),
+    **dict.fromkeys(("config", "code", "producer"), (dict,)),
+    "bytes": (int,),
+    "parents": (list,),
 }
-MAY_BE: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("environment", "run", "file_sha256"), str),
-    **dict.fromkeys(("rows", "files"), int),
+MAY_BE: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("environment", "run", "file_sha256"), (str,)),
+    **dict.fromkeys(("rows", "files"), (int,)),
     **dict.fromkeys(("duration_s", "cost"), (int, float)),
-    "schema": list,
+    "schema": (list,),
 }
 
 
 def _checked(record: Json) -> Json:
     """The record, if every field is of its type and nothing in it could lead a path out of the store."""
     check_kind(record["kind"]), check_name(record["name"])
-    wrong = [name for name, kind in TYPES.items() if not isinstance(record[name], kind)]
-    wrong += [name for name, kind in MAY_BE.items() if name in record and not isinstance(record[name], kind)]
-    digests = [record["digest"], record["cause"], record.get("environment"), record["code"].get("digest")]
-    digests += [parent["digest"] for parent in record["parents"]]
-    wrong += [f"digest {digest!r}" for digest in digests if digest and not DIGEST.fullmatch(digest)]
-    datetime.fromisoformat(record["created"])
+    wrong = [name for name, kinds in TYPES.items() if type(record[name]) not in kinds]
+    wrong += [name for name, kinds in MAY_BE.items() if name in record and type(record[name]) not in kinds]
+    parents = [parent["digest"] for parent in record["parents"]]
+    digests = [record["digest"], *parents, *filter(None, (record.get("environment"), record["code"].get("digest")))]
+    wrong += [f"digest {digest!r}" for digest in digests if not DIGEST.fullmatch(digest)]
+    wrong += [f"column {column!r}" for column in record.get("schema", ()) if [*map(type, column)] != [str, str]]
+    wrong += ["created"] * (not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", record["created"]))
+    code = record["code"].get("digest", "")
+    wrong += ["cause"] * (cause_of(record["kind"], record["name"], parents, record["config"], code) != record["cause"])
     if wrong or record["format"] not in ("table", "folder"):
         raise ValueError(f"{record['kind']}/{record['name']}: {', '.join(wrong) or record['format']}")
     return record

@@ -1,10 +1,11 @@
 """Looking after a store: is everything what its digest says, what takes the space, what can go."""
 
+import re
 import shutil
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,13 +13,14 @@ from typing import Literal
 from storage import tables
 from storage.artifact import Artifact, object_key, unseal, version_key
 from storage.digest import file_hash
-from storage.errors import Damaged
+from storage.errors import Busy, Damaged
 from storage.folders import read_manifest
 from storage.locks import flock, is_held
 from storage.records import artifacts
 from storage.store import Store, check_format, now
-from storage.versions import tag_key
+from storage.versions import json_names, tag_key
 
+OBJECT = re.compile(r"[0-9a-f]{64}(\.parquet|\.dir\.json)?")
 DAY_S = 24 * 3600.0
 
 Watch = Callable[[int, int], None]  # how many of how many objects are done
@@ -76,7 +78,7 @@ def _check_records(store: Store, versions: list[Artifact]) -> Iterator[Finding]:
                     versions.append(store.versions.read(kind, name, seq))
                 except Damaged as error:
                     yield Finding("damaged", f"versions/{kind}/{name}/{seq:08d}.json", str(error), restore)
-    for file in store.place.names("runs"):
+    for file in json_names(store.place, "runs"):
         try:
             unseal(store.place.local(f"runs/{file}").read_bytes(), f"runs/{file}")
         except Damaged as error:
@@ -133,13 +135,15 @@ def _check_object(store: Store, key: str, file_hashes: set[str]) -> Iterator[Fin
 
 def _objects(store: Store) -> Iterator[str]:
     for shelf in store.place.names("objects"):
-        yield from (f"objects/{shelf}/{name}" for name in store.place.names(f"objects/{shelf}"))
+        yield from (
+            f"objects/{shelf}/{name}" for name in store.place.names(f"objects/{shelf}") if OBJECT.fullmatch(name)
+        )
 
 
 def _check_moving(store: Store) -> Iterator[Finding]:
     """Tags and the lists of what was collected."""
     restore = "restore it from a copy of the store"
-    for file in store.place.names("expired"):
+    for file in json_names(store.place, "expired"):
         try:
             store.versions.collection(file)
         except Damaged as error:
@@ -147,7 +151,7 @@ def _check_moving(store: Store) -> Iterator[Finding]:
     for kind in store.place.names("tags"):
         for name in store.place.names(f"tags/{kind}"):
             seqs = set(store.versions.seqs(kind, name))
-            for file in store.place.names(f"tags/{kind}/{name}"):
+            for file in json_names(store.place, f"tags/{kind}/{name}"):
                 yield from _check_tag(store, kind, name, file.removesuffix(".json"), seqs)
 
 
@@ -158,9 +162,10 @@ def _check_tag(store: Store, kind: str, name: str, tag: str, seqs: set[int]) -> 
     except Damaged as error:
         yield Finding("damaged", tag_key(kind, name, tag), str(error), remedy)
     except FileNotFoundError:
-        yield Finding("leftover", f"tags/{kind}/{name}/{tag}", "it is no tag", "remove it")
+        return  # untagged in the meantime
     else:
-        if int(version.rpartition("@")[2]) not in seqs:
+        seq = int(version.rpartition("@")[2])
+        if seq not in seqs and not store.place.exists(version_key(kind, name, seq)):
             yield Finding("damaged", tag_key(kind, name, tag), f"it points to {version}, which is gone", remedy)
 
 
@@ -239,7 +244,7 @@ def gc(
         for key in plan.objects:
             store.place.remove(key)
         for name in plan.leftovers:
-            _remove(store.place.scratch / name)
+            _remove_idle(store, store.place.scratch / name)
     return Collection(plan.versions, plan.objects, plan.leftovers, plan.bytes, deleted=True)
 
 
@@ -276,7 +281,8 @@ def _sound_versions(store: Store) -> list[Artifact]:
 
 def _refuse_if(findings: list[Finding]) -> None:
     if findings:
-        raise Damaged(f"gc takes nothing from a damaged store (see `perception-r1 verify`): {findings[0].problem}")
+        first = f"{findings[0].what}: {findings[0].problem}"
+        raise Damaged(f"gc takes nothing from a damaged store (see `perception-r1 verify`): {first}")
 
 
 def _older(store: Store, key: str, clock: float, grace_s: float) -> bool:
@@ -325,6 +331,15 @@ def _written(path: Path) -> float:
     with suppress(FileNotFoundError):
         times = [file.lstat().st_mtime for file in (path, *path.rglob("*"))]
     return max(times)
+
+
+def _remove_idle(store: Store, path: Path) -> None:
+    """Removes a leftover unless somebody has taken it up again since it was planned."""
+    run = path.name.partition(".")[0]
+    locks = {"work": store.place.scratch / "locks" / "runs" / run, "logs": path / "lock"}
+    lock = locks.get(path.relative_to(store.place.scratch).parts[0])
+    with suppress(Busy), flock(lock, wait=False) if lock else nullcontext():
+        _remove(path)
 
 
 def _remove(path: Path) -> None:

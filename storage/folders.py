@@ -38,7 +38,7 @@ class StagedFolder:
         """Publishes the files, then the manifest that names them; returns the facts."""
         for sha, path in self.sources.items():
             publish_once(place, object_key(sha), path)
-        with temporary(place) as path:
+        with temporary(place) as path, writing(place.scratch):
             path.write_bytes(self.manifest)
             publish_once(place, object_key(self.facts["digest"], ".dir.json"), path)
         return self.facts
@@ -166,7 +166,10 @@ def view(place: Place, digest: str) -> Path:
     if target.exists():
         return target
     try:
-        with temporary_folder(place) as partial:  # as deep as views/<digest>: relative links stay right
+        with (
+            temporary_folder(place) as partial,
+            writing(place.scratch),
+        ):  # as deep as views/<digest>: relative links stay right
             _lay_out(place, digest, partial, _symlink)
             target.parent.mkdir(exist_ok=True)
             with suppress(OSError):  # another process laid the same view at the same moment
@@ -250,9 +253,13 @@ def _first(ways: list[Any], source: Path, path: Path, how: str) -> None:
 
 
 def own_files(place: Place, folder: Path) -> None:
-    """Gives every file below that shares its bytes with the store (a hard link) bytes of its own again."""
+    """Gives every file below that the store took over (by link, and read-only) back to the run, to write to."""
     for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink() and path.stat().st_nlink > 1:
+        if not path.is_file() or path.is_symlink():
+            continue
+        if path.stat().st_nlink > 1:
             with temporary(place) as copy:
                 shutil.copyfile(path, copy)
                 copy.replace(path)
+        elif not path.stat().st_mode & 0o200:
+            path.chmod(path.stat().st_mode | 0o200)

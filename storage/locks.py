@@ -2,8 +2,9 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from storage.errors import Busy, writing
@@ -11,7 +12,7 @@ from storage.errors import Busy, writing
 
 @contextmanager
 def flock(path: Path, *, shared: bool = False, wait: bool = True, busy: str = "") -> Iterator[int]:
-    """Holds the lock on `path` and yields its descriptor; without `wait` raises Busy(`busy`) at once if it is taken.
+    """Holds the lock on `path` and yields its descriptor; without `wait` raises Busy(`busy`) soon if it is taken.
 
     A child process that inherits the descriptor keeps the lock until it ends too. The file is never removed:
     a waiter could otherwise hold a lock on a name that is gone.
@@ -21,10 +22,14 @@ def flock(path: Path, *, shared: bool = False, wait: bool = True, busy: str = ""
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = _opened(path)
     try:
-        try:
-            fcntl.flock(descriptor, how)
-        except BlockingIOError as error:
-            raise Busy(busy or f"{path} is locked by another process") from error
+        for patience in (0.05, 0.1, 0.2, 0.4, None):  # somebody may only be asking whether it is held
+            try:
+                fcntl.flock(descriptor, how)
+                break
+            except BlockingIOError as error:
+                if patience is None:
+                    raise Busy(busy or f"{path} is locked by another process") from error
+                time.sleep(patience)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -33,8 +38,10 @@ def flock(path: Path, *, shared: bool = False, wait: bool = True, busy: str = ""
 def _opened(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except PermissionError:  # another user's lock in a shared store; to read it is enough to lock it
-        return os.open(path, os.O_RDONLY)
+    except OSError as error:  # another user's lock, or a read-only store: to read it is enough to lock it
+        with suppress(OSError):
+            return os.open(path, os.O_RDONLY)
+        raise error from None
 
 
 def is_held(path: Path) -> bool:

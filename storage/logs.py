@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from storage import tables
 from storage.artifact import check_kind, check_name
 from storage.digest import canonical_schema
-from storage.errors import BadData, StoreError, writing
+from storage.errors import BadData, writing
 from storage.locks import flock
 from storage.place import sync_file, sync_folder
 
@@ -69,7 +69,8 @@ class Log:
             if failure:
                 raise failure  # of a flush in the background; its rows are kept and tried again
             if not isinstance(rows, list) or rows:
-                self._waiting.append(self._table(rows))
+                table = self._table(rows)
+                self._waiting.append(table if isinstance(rows, list) else _copied(table))
 
     def flush(self) -> int:
         """Makes every row so far durable and visible to readers; returns their number."""
@@ -84,11 +85,9 @@ class Log:
         with self._guard:
             if self._closed.is_set():
                 return
+            self.flush()  # if it cannot, the log stays open and keeps its rows
             self._closed.set()
-            try:
-                self.flush()
-            finally:
-                self._lock.__exit__(None, None, None)
+            self._lock.__exit__(None, None, None)
 
     def stream(self) -> Iterator[pa.RecordBatch]:
         """The durable rows, a segment in memory at a time."""
@@ -139,5 +138,13 @@ class Log:
             with self._guard:
                 try:
                     self.flush()
-                except (StoreError, OSError) as error:
+                except Exception as error:
                     self._failure = error
+
+
+def _copied(table: pa.Table) -> pa.Table:
+    """The rows in memory of their own: whoever gave them may write to his."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return pa.ipc.open_stream(sink.getvalue()).read_all()

@@ -110,13 +110,14 @@ class Disk:
         return now - (self.root / key).stat().st_mtime
 
     def touch(self, key: str) -> None:
-        try:
-            os.utime(self.root / key)
-        except PermissionError:  # another user's file in a shared store: only its owner may, so it becomes ours
-            with temporary(self) as copy:
-                shutil.copyfile(self.root / key, copy)
-                copy.chmod(0o444)
-                self.replace(key, copy)
+        with writing(self.root):
+            try:
+                os.utime(self.root / key)
+            except PermissionError:  # another user's file in a shared store: only its owner may, so it becomes ours
+                with temporary(self) as copy:
+                    shutil.copyfile(self.root / key, copy)
+                    copy.chmod(0o444)
+                    self.replace(key, copy)
 
     def remove(self, key: str) -> None:
         with writing(self.root):
@@ -146,8 +147,7 @@ def temporary(place: Place, suffix: str = "") -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         path, lock = _locked_file(folder, suffix)
     try:
-        with writing(place.scratch):
-            yield path
+        yield path  # what is written here names its own errors: rows come from generators that have theirs
     finally:
         with suppress(OSError):  # the disk that refused the write may refuse this too; gc sweeps what stays
             path.unlink(missing_ok=True)
@@ -163,8 +163,7 @@ def temporary_folder(place: Place) -> Iterator[Path]:
         lock = os.open(folder, os.O_RDONLY)
         fcntl.flock(lock, fcntl.LOCK_EX)
     try:
-        with writing(place.scratch):
-            yield folder
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
@@ -182,7 +181,7 @@ def _locked_file(folder: Path, suffix: str) -> tuple[Path, int]:
 
 def publish_bytes(place: Place, key: str, data: bytes) -> bool:
     """Publishes the bytes under the key unless it is taken; tells whether they were."""
-    with temporary(place) as path:
+    with temporary(place) as path, writing(place.scratch):
         path.write_bytes(data)
         return place.publish(key, path)
 

@@ -46,7 +46,7 @@ def code_of(*roots: ModuleType | Callable[..., Any] | str, project: tuple[str, .
         if name in files:
             continue
         files[name] = path
-        _check_as_imported(name, path, project)
+        _check_as_imported(name, path)
         for imported in _imports(name, path):
             waiting.extend(_project_files(imported, project, files))
     digests = {name: _source_digest(path) for name, path in sorted(files.items())}
@@ -72,9 +72,9 @@ def _package(name: str, path: Path) -> str:
     return name if path.name == "__init__.py" else name.rpartition(".")[0]
 
 
-def _check_as_imported(name: str, path: Path, project: tuple[str, ...]) -> None:
-    """Raises BadData for a project file that was changed under a running process: what it runs is not what is there."""
-    if name.split(".")[0] in project and name in sys.modules and path.stat().st_mtime > STARTED + 1:
+def _check_as_imported(name: str, path: Path) -> None:
+    """Raises BadData for a file that was changed under a running process: what it runs is not what is there."""
+    if name in sys.modules and path.stat().st_mtime > STARTED + 1:
         raise BadData(
             f"{path} was changed after this process started, so the results of what it runs would be kept under code "
             "that did not make them: start a new process"

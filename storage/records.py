@@ -56,11 +56,15 @@ def records(store: "Store", columns: list[str] | None = None) -> pa.Table:
     """One row a version, in the columns of COLUMNS; a damaged record has only its place (kind, name, seq, version)."""
     listed = _listing(store)
     catalogued = _open_catalog(store, listed)
+    try:
+        known = catalogued.read(columns)
+    except (OSError, pa.ArrowException):  # damaged inside: as good as none
+        catalogued, known = Catalogued(), []
     fresh = _fresh(store, listed, catalogued)
     if len(fresh) > max(STALE_ROWS, STALE_SHARE * sum(catalogued.last.values())):
         with suppress(Unwritable):  # a reader who may not write goes on without
             _write_catalog(store, catalogued, fresh)
-    return pa.concat_tables([*catalogued.read(columns), fresh.select(columns or COLUMNS.names)])
+    return pa.concat_tables([*known, fresh.select(columns or COLUMNS.names)])
 
 
 def artifacts(store: "Store", cause: str | None = None) -> list[Artifact]:
@@ -75,7 +79,8 @@ def artifacts(store: "Store", cause: str | None = None) -> list[Artifact]:
 def _open_catalog(store: "Store", listed: Listing) -> Catalogued:
     """The catalogue with the newest number that it knows of each artifact, if it fits what is there."""
     try:
-        file = pq.ParquetFile(pa.memory_map(str(store.place.scratch / CATALOG)))
+        mapped = pa.memory_map(str(store.place.scratch / CATALOG))
+        file = pq.ParquetFile(mapped, page_checksum_verification=True)
         last = {(kind, name): seq for kind, name, seq in json.loads((file.schema_arrow.metadata or {})[b"last"])}
     except (OSError, pa.ArrowException, KeyError, ValueError):
         return Catalogued()
@@ -137,5 +142,5 @@ def _write_catalog(store: "Store", catalogued: Catalogued, fresh: pa.Table) -> N
     table = pa.concat_tables([*catalogued.read(None), fresh.filter(pa.array(sound, pa.bool_()))])
     metadata = json.dumps([[kind, name, seq] for (kind, name), seq in last.items() if seq])
     with temporary(store.place, ".parquet") as path:
-        pq.write_table(table.replace_schema_metadata({"last": metadata}), path)
+        pq.write_table(table.replace_schema_metadata({"last": metadata}), path, write_page_checksum=True)
         path.replace(store.place.scratch / CATALOG)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from storage.artifact import Json, object_key
 from storage.digest import TableDigest, canonical_schema, canonical_type, file_hash
-from storage.errors import BadData, Damaged, SchemaMismatch
+from storage.errors import BadData, Damaged, SchemaMismatch, writing
 from storage.place import Place
 
 IMAGE_GROUP_ROWS = 128  # one 20 kB image is found in 1.4 ms; with the default group in 24.5 ms (measured)
@@ -88,19 +88,42 @@ def _conform(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> tuple[pa.S
 def _cast(batch: pa.RecordBatch, target: pa.Schema) -> pa.RecordBatch:
     if batch.schema.equals(target, check_metadata=True):
         return batch
-    what = (
-        f"rows do not fit the columns of the rows before them: expected {_listed(target)}, got {_listed(batch.schema)}"
-    )
     if set(batch.schema.names) != set(target.names):
-        raise SchemaMismatch(f"{what}; pass schema= to say what every row has")
-    try:
-        return pa.RecordBatch.from_arrays([_plain(batch[name]) for name in target.names], names=target.names).cast(
-            target
-        )
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SchemaMismatch(
-            f"{what} ({str(error).splitlines()[0]}); pass schema= to say what every row has"
-        ) from error
+            f"rows do not fit the columns of the rows before them: expected {_listed(target)}, got "
+            f"{_listed(batch.schema)}; pass schema= to say what every row has"
+        )
+    columns = [_converted(field.name, _plain(batch[field.name]), field.type) for field in target]
+    return pa.RecordBatch.from_arrays(columns, schema=target)
+
+
+def _converted(name: str, array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The values under the type that the column has; raises SchemaMismatch if any of them would change."""
+    if array.type == kind:
+        return array
+    try:
+        result = array.cast(kind)
+        if canonical_type(array.type, name) == kind or _has(array.type, pa.types.is_null):
+            return result  # another encoding of the same, or nothing that could change
+        if not (lost := _lost_fields(array.type, kind)) and _same(result.cast(array.type), array):
+            return result
+        reason = f"inner fields {lost} would be lost" if lost else "values would change"
+    except pa.ArrowException as error:
+        reason = str(error).splitlines()[0]
+    raise SchemaMismatch(
+        f"column {name!r} is {kind}, these rows have {array.type} ({reason}); pass schema= for all rows"
+    )
+
+
+def _same(one: pa.Array, other: pa.Array) -> bool:
+    """Whether two arrays of one type hold the same bits."""
+    schema = canonical_schema(pa.schema([("x", one.type)]))
+    digests = []
+    for array in (one, other):
+        digest = TableDigest(schema)
+        digest.update(pa.RecordBatch.from_arrays([array.cast(schema.field(0).type)], schema=schema))
+        digests.append(digest.hexdigest())
+    return digests[0] == digests[1]
 
 
 def _listed(schema: pa.Schema) -> str:
@@ -154,14 +177,15 @@ def _from_records(rows: Iterator[Any], schema: pa.Schema | None) -> Iterator[pa.
 
 def _column(name: str, values: list[Any], schema: pa.Schema | None) -> pa.Array:
     try:
-        if schema is None:
-            return pa.array(values)
-        kind = schema.field(name).type
-        if _has(kind, pa.types.is_struct) and (lost := _lost_fields(pa.array(values).type, kind)):
-            raise SchemaMismatch(f"column {name!r} has inner fields {lost} that the rows before lack; pass schema=")
-        return pa.array(values, kind)
+        kind = schema.field(name).type if schema else None
+        if kind is None or _has(kind, pa.types.is_map):  # only the type tells a map's pairs from a list's
+            return pa.array(values, kind)
+        array = pa.array(values)
     except (pa.ArrowException, OverflowError, UnicodeError, RecursionError) as error:
         raise BadData(f"records cannot become column {name!r}: {error}") from error
+    if lost := _lost_fields(array.type, kind):
+        raise SchemaMismatch(f"column {name!r} has inner fields {lost} that the rows before lack; pass schema=")
+    return _converted(name, array, kind)
 
 
 def _lost_fields(got: pa.DataType, kept: pa.DataType) -> list[str]:
@@ -279,6 +303,12 @@ def stream(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBa
             yield from batches
 
 
+def columns_of(path: Path) -> tuple[tuple[str, str], ...]:
+    """The columns of a Parquet file with their canonical types, as records have them."""
+    with damage_named(path):
+        return tuple((field.name, str(field.type)) for field in canonical_schema(pq.read_schema(path)))
+
+
 def digest_file(path: Path) -> str:
     """The canonical digest of the rows in a Parquet file, whoever wrote it."""
     with damage_named(path):
@@ -306,7 +336,9 @@ class _HashedFile:
     """A file written from front to back that knows the sha256 of its bytes; errors keep their errno."""
 
     def __init__(self, path: Path, hasher: ThreadPoolExecutor) -> None:
-        self._file = path.open("wb")
+        self._path = path
+        with writing(path.parent):
+            self._file = path.open("wb")
         self._hasher = hasher
         self._sha256 = hashlib.sha256()
         self._position = 0
@@ -314,7 +346,8 @@ class _HashedFile:
     def write(self, data: Any) -> int:
         self._hasher.submit(self._sha256.update, data)
         self._position += len(data)
-        return self._file.write(data)
+        with writing(self._path.parent):
+            return self._file.write(data)
 
     def tell(self) -> int:
         return self._position
@@ -323,7 +356,8 @@ class _HashedFile:
         self._file.flush()
 
     def close(self) -> None:
-        self._file.close()
+        with writing(self._path.parent):
+            self._file.close()
 
     @property
     def closed(self) -> bool:

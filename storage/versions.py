@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from storage.artifact import KIND, NAME, Artifact, Json, seal, unseal, version_key
-from storage.errors import Damaged, NotFound
+from storage.errors import Damaged, NotFound, writing
 from storage.place import Place, publish_bytes, temporary
 
 
@@ -77,7 +77,7 @@ class Versions:
     def seqs(self, kind: str, name: str) -> list[int]:
         """All numbers, in order."""
         return [
-            int(n[:8]) for n in _json_names(self.place, f"versions/{kind}/{name}") if len(n) == 13 and n[:8].isdigit()
+            int(n[:8]) for n in json_names(self.place, f"versions/{kind}/{name}") if len(n) == 13 and n[:8].isdigit()
         ]
 
     def kinds(self) -> list[str]:
@@ -90,7 +90,7 @@ class Versions:
 
     def expired(self) -> frozenset[str]:
         """The versions whose data was collected."""
-        for name in set(_json_names(self.place, "expired")) - set(self._collections):
+        for name in set(json_names(self.place, "expired")) - set(self._collections):
             with suppress(Damaged):  # verify names it; the data itself tells readers whether it is gone
                 self._collections[name] = self.collection(name)
         return frozenset().union(*self._collections.values())
@@ -107,7 +107,7 @@ class Versions:
     def tags(self, kind: str, name: str) -> dict[str, str]:
         """The tags of one artifact and the versions they point to; a damaged one is passed, verify names it."""
         found = {}
-        for file in _json_names(self.place, f"tags/{kind}/{name}"):
+        for file in json_names(self.place, f"tags/{kind}/{name}"):
             with suppress(Damaged):
                 found[file.removesuffix(".json")] = self.tagged(kind, name, file.removesuffix(".json"))
         return found
@@ -120,14 +120,15 @@ class Versions:
     def move_tag(self, version: Artifact, tag: str, moved: str) -> None:
         """Points the tag to the version, atomically."""
         with temporary(self.place) as path:
-            path.write_bytes(seal({"version": version.version, "moved": moved}))
+            with writing(self.place.scratch):
+                path.write_bytes(seal({"version": version.version, "moved": moved}))
             self.place.replace(tag_key(version.kind, version.name, tag), path)
 
     def _same(self, log: _Log, record: Json, even_expired: bool) -> Artifact | None:
         """The latest version with this cause and content, if it vouches for the same file."""
         for seq in reversed(log.seqs.get((record["cause"], record["digest"]), [])):
             found = self.read(record["kind"], record["name"], seq)
-            if found.file_sha256 != record.get("file_sha256"):
+            if not even_expired and found.file_sha256 != record.get("file_sha256"):
                 continue  # a damaged object gave way to one that another writer has spelt otherwise
             if even_expired or found.version not in self.expired():
                 return found
@@ -169,6 +170,6 @@ def tag_key(kind: str, name: str, tag: str) -> str:
     return f"tags/{kind}/{name}/{tag}.json"
 
 
-def _json_names(place: Place, prefix: str) -> list[str]:
+def json_names(place: Place, prefix: str) -> list[str]:
     """The records below the prefix, without what file managers and editors leave there."""
     return [name for name in place.names(prefix) if name.endswith(".json") and not name.startswith(".")]
