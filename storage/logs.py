@@ -138,7 +138,7 @@ class Log:
             with self._guard:
                 try:
                     self.flush()
-                except Exception as error:
+                except Exception as error:  # whatever it is: a thread that died would lose every later row silently
                     self._failure = error
 
 
