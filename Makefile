@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: test lint lock clean
 
 test: .venv/installed lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -24,7 +24,7 @@ lint: .venv/installed
 lock:
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet --disable-pip-version-check '.[dev]'
-	.venv-lock/bin/pip freeze --exclude perception-r1 --exclude pip --exclude setuptools | grep -E '^[A-Za-z0-9._-]+==' > requirements.lock
+	.venv-lock/bin/pip freeze --exclude perception-r1 --exclude pip --exclude setuptools | grep -E '^[A-Za-z0-9._-]+==' | sed 's/+cpu$$//' > requirements.lock
 	rm -rf .venv-lock
 
 clean:

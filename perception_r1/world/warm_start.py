@@ -1,0 +1,86 @@
+"""Supervised steps on demonstrations: from random weights to a policy that keeps the layout, answers, and reads badly.
+
+Muon on the two-dimensional hidden weights and AdamW on the rest reach in 100 CPU seconds what AdamW alone does not in
+120 (accuracy .995 against .35 on clean labels). Two threads gain little and can collapse: set OMP_NUM_THREADS=1.
+"""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+from perception_r1.world.charts import QUESTIONS
+from perception_r1.world.demonstrator import LAZY_SHARE, demonstrations
+from perception_r1.world.tiny_vlm import END, START, new_model, new_processor
+
+STEPS, BATCH = 250, 64
+MUON_RATE, ADAM_RATE = 0.02, 4e-3
+CORPUS = 2000
+IGNORED = -100  # the label that the loss leaves out
+
+Watch = Callable[[int, int, float], None]  # step, steps, loss
+
+
+def warm_started(seed: int, steps: int = STEPS, lazy_share: float = LAZY_SHARE, watch: Watch | None = None) -> Any:
+    """(model, processor) after `steps` batches of demonstrations; everything follows from the seed."""
+    import torch
+
+    processor = new_processor(_texts(seed))
+    model = new_model(processor, seed)
+    optimizers = _optimizers(model)
+    schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda step: _rate(step, steps)) for o in optimizers]
+    examples = demonstrations(steps * BATCH, seed, QUESTIONS, lazy_share)
+    model.train()
+    for step in range(steps):
+        loss = model(**batch(processor, [next(examples) for _ in range(BATCH)])).loss
+        loss.backward()
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+        if watch:
+            watch(step + 1, steps, loss.item())
+    return model.eval(), processor
+
+
+def _rate(step: int, steps: int) -> float:
+    """The share of the learning rate: whole for three fifths of the way, then straight down."""
+    return min(1.0, (steps - step) / (0.4 * steps))
+
+
+def _texts(seed: int) -> Any:
+    """What the tokenizer is trained on: prompts and responses as they are written."""
+    for task, response in demonstrations(CORPUS, seed):
+        yield f"user\n{task.text}\nassistant\n{response}"
+
+
+def prompt(processor: Any, text: str) -> str:
+    """A question with its picture's mark in the chat layout, ready for an answer."""
+    content = [{"type": "image"}, {"type": "text", "text": text}]
+    rendered: str = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    return rendered
+
+
+def batch(processor: Any, examples: list[Any]) -> Any:
+    """Inputs and labels of demonstrations; only the response is learnt."""
+    from PIL import Image
+
+    prompts = [prompt(processor, task.text) for task, _ in examples]
+    texts = [f"{p}{response}{END}" for p, (_, response) in zip(prompts, examples, strict=True)]
+    images = [Image.open(io.BytesIO(task.chart.png())) for task, _ in examples]
+    inputs = processor(text=texts, images=images, return_tensors="pt", padding=True, padding_side="right")
+    start = processor.tokenizer.convert_tokens_to_ids(START)
+    header = len(processor.tokenizer(f"{START}assistant\n").input_ids)
+    labels = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, IGNORED)
+    for row in labels:
+        row[: int((row == start).nonzero()[-1]) + header] = IGNORED
+    return {**inputs, "labels": labels}
+
+
+def _optimizers(model: Any) -> list[Any]:
+    import torch
+
+    inner = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "lm_head" not in n]
+    chosen = {id(p) for p in inner}
+    rest = [p for p in model.parameters() if id(p) not in chosen]
+    muon = torch.optim.Muon(inner, lr=MUON_RATE, weight_decay=0.0)
+    return [muon, torch.optim.AdamW(rest, lr=ADAM_RATE, weight_decay=0.0)]

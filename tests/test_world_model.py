@@ -1,0 +1,74 @@
+"""The tiny model is the real class, opens without torchvision, and follows from its seed."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from perception_r1.world.charts import tasks
+from perception_r1.world.demonstrator import demonstrations
+from perception_r1.world.tiny_vlm import new_model, new_processor, open_processor, save
+from perception_r1.world.warm_start import IGNORED, _texts, batch, prompt, warm_started
+
+
+@pytest.fixture(scope="module")
+def processor():  # type: ignore[no-untyped-def]
+    return new_processor(_texts(0))
+
+
+def inputs(processor, count: int = 4):  # type: ignore[no-untyped-def]
+    asked = list(tasks("heldout", count, seed=0))
+    images = [Image.open(io.BytesIO(task.chart.png())) for task in asked]
+    texts = [prompt(processor, task.text) for task in asked]
+    return processor(text=texts, images=images, return_tensors="pt", padding=True, padding_side="left")
+
+
+def test_the_model_is_a_small_qwen2_5_vl(processor) -> None:  # type: ignore[no-untyped-def]
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    model = new_model(processor, seed=0)
+    assert isinstance(model, Qwen2_5_VLForConditionalGeneration)
+    assert 600_000 < sum(p.numel() for p in model.parameters()) < 750_000
+    assert "torchvision" not in sys.modules
+
+
+def test_a_chart_is_nine_image_tokens(processor) -> None:  # type: ignore[no-untyped-def]
+    given = inputs(processor)
+    assert given["image_grid_thw"].tolist() == [[1, 6, 6]] * 4
+    assert (given["input_ids"] == processor.image_token_id).sum(dim=1).tolist() == [9] * 4
+
+
+def test_text_survives_the_tokenizer(processor) -> None:  # type: ignore[no-untyped-def]
+    for _, said in demonstrations(50, seed=9):
+        assert processor.tokenizer.decode(processor.tokenizer(said).input_ids) == said
+
+
+def test_only_the_response_is_learnt(processor) -> None:  # type: ignore[no-untyped-def]
+    given = list(demonstrations(6, seed=2))
+    for labels, (_, said) in zip(batch(processor, given)["labels"], given, strict=True):
+        assert processor.tokenizer.decode(labels[labels != IGNORED]) == f"{said}<|im_end|>"
+
+
+def test_a_saved_model_says_the_same_when_it_is_opened(processor, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    model = new_model(processor, seed=0).eval()
+    save(model, processor, tmp_path)
+    opened, other = Qwen2_5_VLForConditionalGeneration.from_pretrained(tmp_path), open_processor(tmp_path)
+    assert prompt(other, "Why?") == prompt(processor, "Why?")
+    with torch.no_grad():
+        assert torch.equal(opened(**inputs(other)).logits, model(**inputs(processor)).logits)
+
+
+def test_a_warm_start_follows_from_its_seed() -> None:
+    seen: list[float] = []
+    (one, _), (same, _), (other, _) = (
+        warm_started(seed, steps=2, watch=lambda step, steps, loss: seen.append(loss)) for seed in (0, 0, 1)
+    )
+    pairs = list(zip(one.parameters(), same.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert not all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    assert seen[1] < seen[0]
