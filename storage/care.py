@@ -336,8 +336,9 @@ def _written(path: Path) -> float:
 def _remove_idle(store: Store, path: Path) -> None:
     """Removes a leftover unless somebody has taken it up again since it was planned."""
     run = path.name.partition(".")[0]
-    locks = {"work": store.place.scratch / "locks" / "runs" / run, "logs": path / "lock"}
+    locks = {"work": store.place.scratch / "locks" / "runs" / run, "logs": path / "lock", "tmp": path}
     lock = locks.get(path.relative_to(store.place.scratch).parts[0])
+    # a temporary file is its own lock: its writer, who may be between making and locking it, must see it gone or kept
     with suppress(Busy), flock(lock, wait=False) if lock else nullcontext():
         _remove(path)
 

@@ -157,16 +157,25 @@ def temporary(place: Place, suffix: str = "") -> Iterator[Path]:
 @contextmanager
 def temporary_folder(place: Place) -> Iterator[Path]:
     """An empty folder in scratch/tmp, locked like a temporary file; removed at the end with what is still in it."""
-    folder = place.scratch / "tmp" / uuid.uuid4().hex
     with writing(place.scratch):
-        folder.mkdir(parents=True)
-        lock = os.open(folder, os.O_RDONLY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder, lock = _locked_folder(place.scratch / "tmp")
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+
+
+def _locked_folder(parent: Path) -> tuple[Path, int]:
+    while True:
+        folder = parent / uuid.uuid4().hex
+        folder.mkdir(parents=True)
+        with suppress(FileNotFoundError):  # gc may come between any two of these lines
+            lock = os.open(folder, os.O_RDONLY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.exists():
+                return folder, lock
+            os.close(lock)
 
 
 def _locked_file(folder: Path, suffix: str) -> tuple[Path, int]:
