@@ -4,7 +4,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 Split = Literal["train", "validation", "heldout"]
-AnswerType = Literal["integer", "yes_no", "letter"]
+AnswerType = Literal["integer", "float", "list", "yes_no", "letter", "text", "math"]
+FactType = Literal[
+    "existence", "attribute", "count", "length", "angle", "label", "relation", "position", "text", "other"
+]
+Verdict = Literal["supported", "contradicted", "absent", "unknown"]
+Status = Literal["answered", "abstained", "truncated", "judge_failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,4 +24,79 @@ class Problem:
     source: str
     group: str  # problems of one group share an image: they are one cluster in every test
     split: Split
+    choices: tuple[str, ...] = ()  # the texts of choice A, B, C, ...
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """One response of the teacher to a problem; `dropped` says why it is of no use, and is empty if it is kept."""
+
+    id: str
+    problem: str
+    sample: int
+    text: str
+    answer: str | None
+    correct: bool
+    dropped: str
+    tokens: int
+    cost_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One atomic visual fact of a problem; `dropped` says which step of hygiene took it out, empty if it stays."""
+
+    id: str
+    problem: str
+    text: str
+    type: FactType
+    support: int  # in how many of the problem's kept trajectories it was found
+    trajectories: int  # how many those are
+    dropped: str
+    origin: str  # the extractor's model
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is known about one annotation in one response, and who decided it."""
+
+    annotation: str
+    verdict: Verdict
+    decided_by: str  # "matcher", "judge", "rule", or why it is unknown
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One response to a problem with all that a reward may look at."""
+
+    text: str
+    answer: str  # the right one
+    answer_type: AnswerType
     choices: tuple[str, ...] = ()
+    truncated: bool = False  # cut off at the token limit
+    judgements: tuple[Judgement, ...] = ()  # one for each annotation of the problem
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One response of one model to one item of a benchmark under one condition, graded."""
+
+    model: str  # the arm, or "base" for the model before training
+    seed: int
+    benchmark: str
+    item: str
+    group: str  # items of one group are one cluster in every test
+    stratum: str  # the sort of question
+    condition: str  # "image", or what was done to it
+    response: str
+    status: Status
+    value: str | None  # the extracted answer
+    rule: str  # that extracted it
+    gold: str
+    correct: bool | None  # None: not known, as its grading failed; never counted as wrong
+    facts: int  # how many visual facts are known of the item
+    facts_right: int
+    facts_wrong: int  # contradicted by the response; the rest was not said
+    perceived: bool | None  # all facts right and none wrong; None where no facts are known
+    tokens: int

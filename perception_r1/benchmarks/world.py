@@ -1,0 +1,1 @@
+"""The embedded world's held-out charts."""

@@ -1,0 +1,174 @@
+"""Configuration: sparse TOML in, one frozen model a stage out; a typo fails before anything heavy is imported.
+
+    config = load(Path("configs/embedded.toml"), profile="quick", overrides=["train.steps=60"])
+
+A file says only what differs from the defaults in `sections.py`. `[profiles.NAME.…]` holds what another size of the
+same run changes. An unknown key is refused with the nearest known one.
+"""
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import TypeAdapter, ValidationError
+
+from perception_r1.benchmarks import BENCHMARKS
+from perception_r1.errors import ConfigError
+from perception_r1.recipes import RECIPES
+from perception_r1.sections import Config
+
+
+def load(path: Path, profile: str = "", overrides: Iterable[str] = ()) -> Config:
+    """The configuration of a file, with a profile of it and `stage.field=value` overrides; raises ConfigError."""
+    try:
+        said = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+    profiles = said.pop("profiles", {})
+    if profile:
+        said = _merged(said, _one_of(profile, profiles, f"profile of {path}"))
+    for override in overrides:
+        said = _merged(said, _parsed(override))
+    try:
+        config = TypeAdapter(Config).validate_python(said)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_told(path, problem) for problem in error.errors())) from None
+    _check(config, path)
+    return config
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables are merged key by key; everything else is replaced."""
+    both = {key: under[key] for key in under.keys() & over.keys()}
+    deeper = {k: _merged(v, over[k]) for k, v in both.items() if isinstance(v, dict) and isinstance(over[k], dict)}
+    return {**under, **over, **deeper}
+
+
+def _parsed(override: str) -> dict[str, Any]:
+    """`train.steps=60` as {"train": {"steps": 60}}; what is no TOML value is taken as text."""
+    path, equals, value = override.partition("=")
+    if not equals or not all(part.strip() for part in path.split(".")):
+        raise ConfigError(f"--set expects stage.field=value, got {override!r}")
+    try:
+        nested: Any = tomllib.loads(f"x = {value}")["x"]
+    except tomllib.TOMLDecodeError:
+        nested = value
+    for part in reversed(path.split(".")):
+        nested = {part.strip(): nested}
+    return dict(nested)
+
+
+def _told(path: Path, problem: Any) -> str:
+    """One problem of a configuration in words."""
+    where = [str(part) for part in problem["loc"]]
+    place = ".".join(where)
+    if problem["type"] == "unexpected_keyword_argument":
+        return f"{path}: {place} is unknown; {_nearest(where[-1], _fields_at(where[:-1]))}"
+    if problem["type"] in {"missing", "missing_argument"}:
+        return f"{path}: {place} is missing"
+    return f"{path}: {place} = {problem['input']!r}: {_lower(problem['msg'])}"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _fields_at(where: list[str]) -> list[str]:
+    """The names that a table of the configuration may have."""
+    current: Any = Config
+    for part in where:
+        if not dataclasses.is_dataclass(current):
+            inner = [kind for kind in get_args(current) if dataclasses.is_dataclass(kind)]
+            current = inner[0] if inner else current
+            continue
+        kinds = {f.name: f.type for f in dataclasses.fields(current)}
+        current = kinds.get(part, current)
+    if not dataclasses.is_dataclass(current):
+        current = next((kind for kind in get_args(current) if dataclasses.is_dataclass(kind)), Config)
+    return [f.name for f in dataclasses.fields(current)]
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that was probably meant, or all there are."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
+
+
+def _one_of(name: str, known: Mapping[str, Any], what: str) -> Any:
+    if name not in known:
+        raise ConfigError(f"{name!r} is no {what}; {_nearest(name, known)}")
+    return known[name]
+
+
+def _check(config: Config, path: Path) -> None:
+    """The rules that hold between fields; each names its remedy."""
+    for place, remedy in (*_lists(config), *_names(config), *_sizes(config)):
+        raise ConfigError(f"{path}: {place}: {remedy}")
+
+
+Refusals = Iterator[tuple[str, str]]
+
+
+def _lists(config: Config) -> Refusals:
+    """What has to be there, and only once."""
+    lists: dict[str, list[Any]] = {
+        "train.arms": [arm.name for arm in config.train.arms],
+        "train.seeds": list(config.train.seeds),
+        "evaluate.benchmarks": list(config.evaluate.benchmarks),
+    }
+    for place, values in lists.items():
+        if not values or len(set(values)) < len(values):
+            yield place, f"at least one, each once; got {values}"
+
+
+def _names(config: Config) -> Refusals:
+    """Names that must be those of something."""
+    annotate, validate = config.annotate, config.validate
+    users = (("annotate.teacher", annotate.teacher), ("annotate.extractor", annotate.extractor))
+    for place, name in (*users, ("validate.judge", validate.judge)):
+        if name not in config.endpoints:
+            yield place, f"there is no [endpoints.{name}]; {_nearest(name, config.endpoints)}"
+    for name, endpoint in config.endpoints.items():
+        if not endpoint.base_url and not endpoint.model.startswith("embedded/"):
+            yield f"endpoints.{name}", f"{endpoint.model} needs a base_url (only embedded/… models do without)"
+    for arm in config.train.arms:
+        if arm.recipe not in RECIPES:
+            yield f"train.arms {arm.name}", f"recipe {arm.recipe!r} is unknown; {_nearest(arm.recipe, RECIPES)}"
+        if arm.name == "base":
+            yield "train.arms", "'base' is the name of the model before training; choose another"
+    for benchmark in config.evaluate.benchmarks:
+        if benchmark not in BENCHMARKS:
+            yield "evaluate.benchmarks", f"{benchmark!r} is unknown; {_nearest(benchmark, BENCHMARKS)}"
+
+
+NEEDS = {"hub": ("repo", "revision"), "parquet": ("path",), "world": ("count",)}
+
+
+def _sizes(config: Config) -> Refusals:
+    """Numbers and choices that must fit each other."""
+    annotate, train, problems = config.annotate, config.train, config.annotate.problems
+    for name in NEEDS[problems.source]:
+        if not getattr(problems, name):
+            yield f"annotate.problems.{name}", f"source = {problems.source!r} needs it"
+    if annotate.min_support > annotate.trajectories:
+        yield (
+            "annotate.min_support",
+            f"no fact can be in {annotate.min_support} of {annotate.trajectories} trajectories; raise "
+            "annotate.trajectories or lower annotate.min_support",
+        )
+    rollouts = train.prompts_per_step * train.generations
+    micro = train.micro_batch or rollouts // train.processes
+    if not micro or rollouts % (micro * train.processes):
+        yield (
+            "train.micro_batch",
+            f"a step has {train.prompts_per_step} prompts x {train.generations} generations = {rollouts} completions, "
+            f"which {train.processes} processes x {micro} do not divide; use a divisor",
+        )
+    if train.model == "world" and train.generate_with != "transformers":
+        yield "train.generate_with", "the tiny model of the world is generated from with transformers"

@@ -1,0 +1,55 @@
+"""The one seam to everything that talks: teacher, extractor, judge, and a policy behind an address.
+
+    endpoint = open_endpoint(config.endpoints["judge"])
+    for number, reply in endpoint.ask(requests):     # as they finish, in any order
+        if isinstance(reply, EndpointError): ...     # a failure has a type, and is never a score
+
+An endpoint with a base URL speaks the OpenAI protocol; one without is a model of the embedded world, in process.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from perception_r1.errors import EndpointError
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One chat completion to ask for. A message is {"role": ..., "content": text or parts} as OpenAI spells them."""
+
+    messages: tuple[Json, ...]
+    max_tokens: int = 512
+    temperature: float = 0.0
+    seed: int | None = None
+    schema: Json | None = None  # the JSON schema that the reply must follow
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model said, and what it took."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+    latency_s: float
+    cost_usd: float = 0.0
+
+
+class Endpoint(Protocol):
+    """A model that answers."""
+
+    @property
+    def model(self) -> str:
+        """Its name, as it is stored with what it said."""
+        ...
+
+    def ask(self, requests: Iterable[Request]) -> Iterator[tuple[int, Reply | EndpointError]]:
+        """The replies with the numbers of their requests, as they finish; a failure instead of a reply is returned."""
+        ...
+
+    def close(self) -> None:
+        """Ends its connections."""
+        ...

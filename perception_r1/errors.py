@@ -1,0 +1,68 @@
+"""What can go wrong with the method itself; the store has a tree of its own (`storage.errors`).
+
+PerceptionError                 one line that names the thing and the remedy
+├── ConfigError                 a configuration that cannot be right (exit code 2)
+├── BadProblem                  a problem that cannot be used: no image, an image that does not open, no answer
+├── GateFailed                  the judge is not good enough to train with
+├── TrainingFailed              the training process ended without a model; holds the end of its log
+└── EndpointError               what came instead of a reply; never a score
+    ├── Refused                 the request or the key is wrong: asking again would not help
+    ├── Unreachable             nobody answers at that address
+    ├── TimedOut                no answer within the endpoint's timeout
+    ├── RateLimited             too many requests, for longer than the retry budget lasts
+    ├── ServerFailed            the server's own error (5xx), for longer than the retry budget lasts
+    ├── Malformed               an answer that is not what was asked for
+    └── Truncated               an answer that was cut off at the token limit
+"""
+
+
+class PerceptionError(Exception):
+    """The root; its message is meant for a person."""
+
+
+class ConfigError(PerceptionError):
+    """A configuration that cannot be right."""
+
+
+class BadProblem(PerceptionError):
+    """A problem that cannot be used."""
+
+
+class GateFailed(PerceptionError):
+    """The judge is not good enough to train with."""
+
+
+class TrainingFailed(PerceptionError):
+    """The training process ended without a model."""
+
+
+class EndpointError(PerceptionError):
+    """What came instead of a reply."""
+
+
+class Refused(EndpointError):
+    """The request or the key is wrong."""
+
+
+class Unreachable(EndpointError):
+    """Nobody answers at that address."""
+
+
+class TimedOut(EndpointError):
+    """No answer within the timeout."""
+
+
+class RateLimited(EndpointError):
+    """Too many requests for longer than the retry budget lasts."""
+
+
+class ServerFailed(EndpointError):
+    """The server's own error for longer than the retry budget lasts."""
+
+
+class Malformed(EndpointError):
+    """An answer that is not what was asked for."""
+
+
+class Truncated(EndpointError):
+    """An answer that was cut off at the token limit."""

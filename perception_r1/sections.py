@@ -1,0 +1,217 @@
+"""The sections of a configuration: one frozen model a stage, and which of their fields are part of a run's key.
+
+The tables of recipes and benchmarks are not known here: a new benchmark must not make a training run anew.
+"""
+
+import dataclasses
+from dataclasses import field
+from typing import Annotated, Any, Literal, TypeVar, cast, dataclass_transform
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from perception_r1.records import AnswerType
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def model(section: type[T]) -> type[T]:
+    """A frozen section that refuses unknown keys and values that are not of its fields' types."""
+    made: Any = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))(section)
+    return cast(type[T], made)
+
+
+_UNSAID: Any = {"outside": True}  # a field that says how to work, not what comes out: it is no part of a run's key
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Count = Annotated[int, Field(ge=1)]
+Number = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Amount = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@model
+class Endpoint:
+    """A model that answers: an OpenAI-compatible address, or (without one) a model of the embedded world."""
+
+    model: str  # the served model's name, or embedded/teacher, embedded/extractor, embedded/judge
+    base_url: str = field(default="", metadata=_UNSAID)
+    key_variable: str = field(default="", metadata=_UNSAID)  # the environment variable that holds the key
+    concurrency: Count = field(default=16, metadata=_UNSAID)
+    timeout_s: Positive = field(default=120.0, metadata=_UNSAID)
+    retries: Number = field(default=4, metadata=_UNSAID)
+    max_tokens: Count = 1024
+    usd_per_million_prompt_tokens: Amount = field(default=0.0, metadata=_UNSAID)
+    usd_per_million_completion_tokens: Amount = field(default=0.0, metadata=_UNSAID)
+
+
+@model
+class Problems:
+    """Where problems come from: the embedded world, a dataset of the hub, or a Parquet file with the same columns."""
+
+    source: Literal["world", "hub", "parquet"] = "world"
+    count: Number = 0  # 0: all that there are
+    seed: int = 0
+    questions: tuple[Literal["cmp", "max", "diff"], ...] = ("cmp", "max", "diff")  # world
+    repo: str = ""  # hub
+    revision: str = ""  # hub; a commit, so that the data cannot change under a name
+    split: str = "train"  # hub
+    path: str = ""  # parquet
+
+
+@model
+class Annotate:
+    """From problems to clean visual annotations."""
+
+    problems: Problems = Problems()
+    teacher: Name = "teacher"
+    extractor: Name = "extractor"
+    trajectories: Count = 3  # per problem
+    temperature: Amount = 1.0
+    seed: int = 0
+    min_support: Count = 1  # in how many kept trajectories a fact must be found
+    drop_stated: bool = True  # facts that the question already states
+    drop_deductions: bool = True  # what follows by theorem or arithmetic and cannot be seen
+    drop_contradictions: bool = True  # annotations of one problem that cannot all be true
+
+
+@model
+class Validate:
+    """Is the judge good enough to train with? The gates are upper and lower limits of 95 % intervals."""
+
+    judge: Name = "judge"
+    problems: Count = 100  # how many problems the gold set is made from
+    seed: int = 0
+    min_kappa: Share = 0.6  # lower limit of Cohen's kappa
+    max_false_credit: Share = 0.05  # upper limit of the share of absent or contradicted facts that are credited
+    max_unknown: Share = 0.005  # share of verdicts that the judge failed to give
+    enforce: bool = True  # a judge that fails stops the run
+
+
+Weight = Literal["accuracy", "format", "repetition", "perception"]
+
+
+@model
+class Arm:
+    """One way to train, to be compared with the others."""
+
+    name: Name
+    recipe: Name
+    answer_types: tuple[AnswerType, ...] = ()  # train on the problems of these types only; empty: on all
+    weights: dict[Weight, float] = field(default_factory=dict)  # in place of the recipe's
+
+
+@model
+class Lora:
+    """Low-rank adapters instead of the whole model; rank 0: the whole model."""
+
+    rank: Number = 0
+    alpha: Count = 64
+    dropout: Share = 0.05
+
+
+@model
+class Train:
+    """GRPO, one arm and one seed at a time."""
+
+    model: str = "world"  # the tiny model, warm-started here, or a repository of the hub
+    revision: str = ""  # hub
+    warm_start_steps: Count = 250  # world
+    arms: tuple[Arm, ...] = (
+        Arm(name="accuracy", recipe="accuracy"),
+        Arm(name="perception_r1", recipe="perception_r1"),
+    )
+    seeds: tuple[int, ...] = (0, 1, 2)
+    at_once: Count = field(default=2, metadata=_UNSAID)  # runs side by side
+    processes: Count = 1  # of one run, under `accelerate launch` when more than one
+    steps: Count = 120
+    prompts_per_step: Count = 8
+    generations: Annotated[int, Field(ge=2)] = 8  # of one prompt: a group
+    micro_batch: Number = 0  # completions in one forward of one process; 0: all of a step's
+    learning_rate: Positive = 1e-6
+    warmup_steps: Number = 0
+    weight_decay: Amount = 0.0
+    adam_beta2: Share = 0.999
+    max_grad_norm: Positive = 1.0
+    temperature: Positive = 1.0
+    kl: Amount = 0.0  # TRL's beta
+    clip_low: Positive = 0.2
+    clip_high: Positive = 0.2
+    loss: Literal["grpo", "dapo", "dr_grpo", "bnpo"] = "dapo"
+    max_completion_tokens: Count = 1024
+    max_pixels: Number = 0  # of an image; 0: as the model's own folder says
+    min_pixels: Number = 0
+    bf16: bool = False
+    gradient_checkpointing: bool = False
+    save_every: Count = field(
+        default=20, metadata=_UNSAID
+    )  # steps between the checkpoints that a killed run goes on from
+    generate_with: Literal["transformers", "vllm_colocate", "vllm_server"] = "transformers"
+    unknown: Literal["group_mean", "drop_row"] = "group_mean"  # what a failed judgement counts in its group
+    max_unknown: Share = 0.1  # of a step's judgements; above it the run stops
+    lora: Lora = Lora()
+
+
+@model
+class Evaluate:
+    """The models' responses to the benchmarks, graded."""
+
+    benchmarks: tuple[Name, ...] = ("world",)
+    items: Number = 0  # of each benchmark; 0: all
+    seed: int = 0
+    batch: Count = 64
+    max_tokens: Count = 1024
+
+
+@model
+class Compare:
+    """Paired tests between the models."""
+
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+
+
+@model
+class Report:
+    """The page."""
+
+    title: str = "Did it see better, or only answer better?"
+    meaningless: bool = False  # too small for any conclusion; the page says so at the top
+
+
+@model
+class Config:
+    """Everything that a run depends on, but for code and data."""
+
+    name: Name
+    annotate: Annotate = Annotate()
+    validate: Validate = Validate()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+    compare: Compare = Compare()
+    report: Report = Report()
+    endpoints: dict[Name, Endpoint] = field(default_factory=dict)
+
+
+def plain(section: Any) -> dict[str, Any]:
+    """A section as JSON values."""
+    return {name: _plain(value) for name, value in dataclasses.asdict(section).items()}
+
+
+def identity(section: Any) -> dict[str, Any]:
+    """What of a section decides the outcome: the fields that are part of a run's key."""
+    kept = [f for f in dataclasses.fields(section) if not f.metadata.get("outside")]
+    return {f.name: _identity(getattr(section, f.name)) for f in kept}
+
+
+def _identity(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return identity(value)
+    return [_identity(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,95 @@
+"""A configuration is checked in half a second, and what is wrong with it is said with the remedy."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from perception_r1.config import load
+from perception_r1.errors import ConfigError
+from perception_r1.sections import identity, plain
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+EMBEDDED = CONFIGS / "embedded.toml"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_config_of_the_project_loads(path: Path) -> None:
+    assert load(path).name == path.stem
+
+
+@pytest.mark.parametrize("profile", ["quick", "full"])
+def test_every_profile_loads(profile: str) -> None:
+    assert load(EMBEDDED, profile) != load(EMBEDDED)
+
+
+def test_a_profile_changes_what_it_names_and_nothing_else() -> None:
+    whole, quick = load(EMBEDDED), load(EMBEDDED, "quick")
+    assert (quick.train.steps, quick.train.learning_rate) == (4, whole.train.learning_rate)
+    assert quick.annotate.problems.seed == whole.annotate.problems.seed
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        pytest.param("trian.steps=3", "trian is unknown; did you mean train?", id="section"),
+        pytest.param("train.stpes=3", "train.stpes is unknown; did you mean steps?", id="field"),
+        pytest.param("train.lora.rnk=3", "train.lora.rnk is unknown; did you mean rank?", id="field-of-a-field"),
+        pytest.param("endpoints.judge.modle=3", "did you mean model?", id="field-of-a-named-table"),
+        pytest.param("train.arms=[{name='x', recipe='accuracy', rcipe=1}]", "did you mean recipe?", id="in-a-list"),
+        pytest.param("train.arms=[{name='x', recipe='acuracy'}]", "did you mean accuracy?", id="recipe"),
+        pytest.param("evaluate.benchmarks=['wrld']", "did you mean world?", id="benchmark"),
+        pytest.param("validate.judge='jugde'", "did you mean judge?", id="endpoint"),
+        pytest.param("train.steps='many'", "train.steps = 'many': input should be a valid integer", id="type"),
+        pytest.param("train.steps=0", "greater than or equal to 1", id="range"),
+        pytest.param("train.arms=[]", "at least one", id="empty"),
+        pytest.param("train.seeds=[1,1]", "each once", id="twice"),
+        pytest.param("train.arms=[{name='base', recipe='accuracy'}]", "choose another", id="reserved"),
+        pytest.param("annotate.min_support=9", "raise annotate.trajectories or lower", id="support"),
+        pytest.param("train.micro_batch=5", "use a divisor", id="batch"),
+        pytest.param("endpoints.judge.model='gpt'", "needs a base_url", id="no-address"),
+        pytest.param("annotate.problems.source='hub'", "annotate.problems.repo: source = 'hub' needs it", id="hub"),
+        pytest.param("name='a b'", "name = 'a b'", id="name"),
+        pytest.param("train.steps", "--set expects stage.field=value", id="no-value"),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_remedy(override: str, told: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(EMBEDDED, overrides=[override])
+    assert told in str(error.value)
+
+
+def test_an_unknown_profile_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean quick"):
+        load(EMBEDDED, "quik")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [(b"a = = 1", "is not TOML"), (b"\xff", "is not TOML"), (None, "cannot be read")]
+)
+def test_a_file_that_is_no_configuration_is_one_line(tmp_path: Path, content: bytes | None, told: str) -> None:
+    path = tmp_path / "x.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=told):
+        load(path)
+
+
+def test_how_to_work_is_no_part_of_what_comes_out() -> None:
+    one = load(EMBEDDED, overrides=["endpoints.judge.timeout_s=1", "train.at_once=1"])
+    other = load(EMBEDDED)
+    assert identity(one.endpoints["judge"]) == identity(other.endpoints["judge"])
+    assert identity(one.train) == identity(other.train)
+    assert identity(load(EMBEDDED, overrides=["train.steps=3"]).train) != identity(other.train)
+    assert plain(one.train)["at_once"] == 1
+
+
+def test_checking_a_config_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from pathlib import Path; from perception_r1.config import load; "
+        f"load(Path({str(EMBEDDED)!r})); "
+        "print([m for m in ('torch', 'transformers', 'trl', 'prefect', 'duckdb') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
