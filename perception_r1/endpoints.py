@@ -7,13 +7,16 @@
 An endpoint with a base URL speaks the OpenAI protocol; one without is a model of the embedded world, in process.
 """
 
+import base64
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from perception_r1 import sections
 from perception_r1.errors import EndpointError
 
 Json = Mapping[str, Any]
+MIME_OF = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}  # by the first bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +56,28 @@ class Endpoint(Protocol):
     def close(self) -> None:
         """Ends its connections."""
         ...
+
+
+def open_endpoint(settings: sections.Endpoint) -> Endpoint:
+    """The model that the settings name, ready to be asked; raises ConfigError where its key or its name is missing."""
+    if settings.base_url:
+        from perception_r1.wire import WireEndpoint
+
+        return WireEndpoint(settings)
+    from perception_r1.world.embedded import EmbeddedEndpoint
+
+    return EmbeddedEndpoint(settings.model)
+
+
+def text_part(text: str) -> dict[str, Any]:
+    """Text as a part of a message's content."""
+    return {"type": "text", "text": text}
+
+
+def image_part(picture: bytes) -> dict[str, Any]:
+    """An encoded picture, PNG or JPEG, as a part of a message's content: a data URI."""
+    mime = next((mime for start, mime in MIME_OF.items() if picture.startswith(start)), "image/png")
+    return {
+        "type": "image_url",
+        "image_url": {"url": f"data:{mime};base64,{base64.b64encode(picture).decode('ascii')}"},
+    }
