@@ -8,6 +8,7 @@ An endpoint with a base URL speaks the OpenAI protocol; one without is a model o
 """
 
 import base64
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -81,3 +82,9 @@ def image_part(picture: bytes) -> dict[str, Any]:
         "type": "image_url",
         "image_url": {"url": f"data:{mime};base64,{base64.b64encode(picture).decode('ascii')}"},
     }
+
+
+def reason_of(failure: EndpointError) -> str:
+    """Why there is no reply, as it is stored: "timed out: …", the sort of failure before the colon."""
+    kind = re.sub(r"(?<!^)(?=[A-Z])", " ", type(failure).__name__).lower()
+    return f"{kind}: {failure}"
