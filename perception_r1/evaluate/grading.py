@@ -1,0 +1,154 @@
+r"""Whether a response is right: one grader for evaluation and training.
+
+    grade_answer(r"<think>...</think><answer>\boxed{2\sqrt{221}}</answer>", r"2 \sqrt { 221 }").correct   # True
+    grade_answer(r"<answer>\boxed{29.73}</answer>", r"2 \sqrt { 221 }").correct                            # False
+
+Strict: a rounded decimal is no surd, two answers are none, and an answer that is not given is not guessed. Nothing
+that a model wrote is evaluated, nothing is unbounded, nothing needs the main thread.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from string import ascii_uppercase
+
+from perception_r1.evaluate.choices import Choices, chosen
+from perception_r1.evaluate.equality import close, equal
+from perception_r1.evaluate.extraction import extract_answer
+from perception_r1.evaluate.notation import bare, canonical, uniform, words
+from perception_r1.evaluate.reading import read, split_commas
+from perception_r1.records import AnswerType, Status
+
+YES = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
+_UNTOLD: Choices = dict.fromkeys(ascii_uppercase[:10], "")  # letters without texts, where only the gold is known
+_INTEGER = re.compile(r"[-+]?(?:\d+|\d{1,3}(?:,\d{3})+)")
+_DECIMAL = re.compile(r"[-+]?\d*\.(\d+)|[-+]?\d{1,3}(?:,\d{3})+\.(\d+)")
+_LETTER = re.compile(r"\(?([A-J])\)?\.?")
+_SEVERAL = re.compile(r"[A-J](?:\s*[,;]\s*[A-J])+")
+_LIKE_MATH = re.compile(r"[\d\\^=°√π]")
+_OPENING = re.compile(r"(yes|no|true|false)\b(?!\s+(?:or|and)\b)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """Whether the answer is right; `rule` says how it was compared or, where `status` says there was none, why."""
+
+    correct: bool
+    status: Status
+    rule: str
+
+
+def grade_answer(
+    response: str,
+    gold: str,
+    answer_type: AnswerType | None = None,
+    precision: float | None = None,
+    choices: Choices | None = None,
+) -> Grade:
+    """The grade of a response against the gold answer; without a type, the gold says what type it is."""
+    wanted = gold_letter(gold, choices) if choices else None
+    options = choices if wanted else None
+    kind: AnswerType = "letter" if wanted else answer_type or infer_type(gold)
+    if kind == "letter" and options is None and _LETTER.fullmatch(bare(gold)):
+        options, wanted = _UNTOLD, bare(gold).strip("().")
+    said = extract_answer(response, options)
+    if said.value is None:
+        return Grade(False, said.status, said.rule)
+    if wanted:
+        return Grade(said.value == wanted, "answered", "letter")
+    return Grade(_RULES[kind](said.value, gold, _places(precision)), "answered", kind)
+
+
+def gold_letter(gold: str, choices: Choices) -> str | None:
+    """The letter of the right choice, whether the gold is given as a letter or as a choice's text."""
+    return chosen(gold, choices)
+
+
+@lru_cache(maxsize=8192)
+def infer_type(gold: str) -> AnswerType:
+    """What type of answer a gold answer is."""
+    text = bare(gold)
+    if words(text) in YES:
+        return "yes_no"
+    if _INTEGER.fullmatch(text):
+        return "integer"
+    if _DECIMAL.fullmatch(text):
+        return "float"
+    if _LETTER.fullmatch(text):
+        return "letter"
+    if _SEVERAL.fullmatch(text) or (text.startswith("[") and text.endswith("]")):
+        return "list"
+    reading = read(text)
+    if reading and len(reading.parts) > 1 and not reading.brackets:
+        return "list"
+    return "math" if reading or _LIKE_MATH.search(text) else "text"
+
+
+def _places(precision: float | None) -> int | None:
+    """Decimal places; data sets store them as floats, and as NaN where there are none."""
+    return int(precision) if precision is not None and 0 <= precision <= 30 else None
+
+
+def _math(said: str, gold: str, places: int | None) -> bool:
+    return equal(read(gold), read(said)) or (canonical(gold) == canonical(said) != "")
+
+
+def _integer(said: str, gold: str, places: int | None) -> bool:
+    return _math(said, gold, places)
+
+
+def _float(said: str, gold: str, places: int | None) -> bool:
+    """Right to the places that are asked for, else to those that the gold answer shows."""
+    shown = _DECIMAL.fullmatch(bare(gold))
+    places = len(shown[1] or shown[2]) if places is None and shown else places
+    wanted, value = read(gold), read(said)
+    if places is None or wanted is None or value is None:
+        return _math(said, gold, None)
+    return close(wanted, value, places)
+
+
+def _list(said: str, gold: str, places: int | None) -> bool:
+    """The same elements in the same order; letters in any order."""
+    wanted, given = _elements(gold), _elements(said)
+    if all(_LETTER.fullmatch(one) for one in wanted):
+        return sorted(wanted) == sorted(one.strip("().") for one in given)
+    return len(wanted) == len(given) and all(_element(s, g, places) for s, g in zip(given, wanted, strict=True))
+
+
+def _elements(text: str) -> list[str]:
+    formula = uniform(text).strip()
+    if formula[:1] + formula[-1:] in ("[]", "()", "{}"):
+        formula = formula[1:-1]
+    formula = re.sub(r"\band\b|\bor\b", ",", formula.replace("«", "").replace("»", ""))
+    return [piece.strip(" '\"") for piece in split_commas(formula) if piece.strip(" '\"")]
+
+
+def _element(said: str, gold: str, places: int | None) -> bool:
+    return _float(said, gold, places) if read(gold) else _text(said, gold, places)
+
+
+def _text(said: str, gold: str, places: int | None) -> bool:
+    return words(said) == words(gold) != "" or (bool(_LIKE_MATH.search(gold)) and _math(said, gold, places))
+
+
+def _yes_no(said: str, gold: str, places: int | None) -> bool:
+    """The word that the answer begins with, unless the other one is in it too."""
+    wanted = YES.get(words(gold), {"1": "yes", "0": "no"}.get(words(gold), ""))
+    given = {YES[word] for word in re.findall(r"\b(yes|no|true|false)\b", words(said))}
+    return bool(_OPENING.match(words(said))) and given == {wanted}
+
+
+def _letter(said: str, gold: str, places: int | None) -> bool:
+    return _list(said, gold, places) if _SEVERAL.fullmatch(bare(gold)) else _text(said, gold, places)
+
+
+_RULES: Mapping[AnswerType, Callable[[str, str, int | None], bool]] = {
+    "integer": _integer,
+    "float": _float,
+    "list": _list,
+    "yes_no": _yes_no,
+    "letter": _letter,
+    "text": _text,
+    "math": _math,
+}
