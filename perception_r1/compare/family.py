@@ -332,7 +332,7 @@ def _chances(row: Contrast) -> Iterator[str]:
     if row.p is not None and row.p_adjusted is not None:
         yield f"{p_is(row.p)}, after Holm {p_is(row.p_adjusted)}"
     if row.test == "t over seeds":
-        better = "higher after than before" if row.kind == "before and after" else f"{row.second} ahead"
+        better = "up" if row.kind == "before and after" else f"{row.second} ahead"
         yield f"{better} in {row.c} of {row.n} seeds"
 
 
@@ -342,7 +342,10 @@ def _conclusion(row: Contrast) -> str:
         return f"chance cannot be told from a {what} here"
     if not row.shown:
         return f"no {what} is shown"
-    return "better" if (row.difference or 0.0) > 0 else "worse"
+    better = (row.difference or 0.0) > 0
+    if row.kind == "before and after":
+        return "higher after training" if better else "lower after training"
+    return f"{row.second} is {'better' if better else 'worse'}"
 
 
 def _left_out(row: Contrast) -> str:

@@ -1,0 +1,90 @@
+"""What a report is made from, and how its parts are found in it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from perception_r1.compare.family import ArmSummary, Contrast, Kind
+from perception_r1.compare.pools import Outcome
+
+SEEN = "image"  # the condition that the answer is about: nothing was done to the picture
+SEES: Outcome = "all facts right"
+ANSWERS: Outcome = "answer right"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """All that the page shows.
+
+    judge: its metrics by name; under "gates" a list of {name, value, limit, passed}. funnel: the steps of annotation
+    with what was left after each. quality: measures of the annotations by name, where the truth is known. versions: the
+    artifacts that the numbers came from, as (what, version). rollouts: of each arm, a mapping from reward term to mean
+    for each step of training, with the step's number under "step" where it is not 1, 2, 3, …
+    """
+
+    title: str
+    meaningless: bool  # too small for any conclusion
+    contrasts: Sequence[Contrast]
+    spread: Sequence[ArmSummary]
+    judge: Mapping[str, Any]
+    funnel: Sequence[tuple[str, int]]
+    quality: Mapping[str, Any] | None
+    config: Mapping[str, Any]  # resolved
+    versions: Sequence[tuple[str, str]]
+    made: str  # when
+    control: str  # the arm that was trained where guessing does not pay; empty if none was
+    rollouts: Mapping[str, Sequence[Mapping[str, float]]]
+
+    @property
+    def world(self) -> bool:
+        """True if the model is the tiny one of the embedded world."""
+        train = self.config.get("train")
+        return isinstance(train, Mapping) and train.get("model") == "world"
+
+
+class Setting(NamedTuple):
+    """A benchmark under a condition."""
+
+    benchmark: str
+    condition: str
+
+    def __str__(self) -> str:
+        return self.benchmark if self.condition == SEEN else f"{self.benchmark} ({self.condition})"
+
+
+def settings(findings: Findings) -> list[Setting]:
+    """The benchmarks and conditions in the order of the contrasts, those with the untouched picture first."""
+    found = dict.fromkeys(Setting(row.benchmark, row.condition) for row in findings.contrasts)
+    return sorted(found, key=lambda setting: setting.condition != SEEN)
+
+
+def trained(findings: Findings) -> list[str]:
+    """The arms in the order of the contrasts."""
+    after = (row.second for row in findings.contrasts if row.kind == "before and after")
+    met = (arm for row in findings.contrasts if row.kind == "arm against arm" for arm in (row.first, row.second))
+    return list(dict.fromkeys([*after, *met]))
+
+
+def rows(findings: Findings, setting: Setting, kind: Kind, outcome: Outcome) -> list[Contrast]:
+    """The contrasts of one kind and outcome on one benchmark."""
+    return [
+        row
+        for row in findings.contrasts
+        if (row.benchmark, row.condition, row.kind, row.outcome) == (*setting, kind, outcome)
+    ]
+
+
+def pairs(contrasts: Sequence[Contrast]) -> Iterator[list[Contrast]]:
+    """The contrasts by their two models, in order."""
+    for pair in dict.fromkeys((row.first, row.second) for row in contrasts):
+        yield [row for row in contrasts if (row.first, row.second) == pair]
+
+
+def seed_rows(contrasts: Sequence[Contrast]) -> list[Contrast]:
+    """The rows of single seeds of which something is known."""
+    return [row for row in contrasts if row.seed is not None and row.difference is not None]
+
+
+def over_seeds(contrasts: Sequence[Contrast]) -> Contrast | None:
+    """The first row over all seeds, if there is one."""
+    return next((row for row in contrasts if row.seed is None), None)
