@@ -172,14 +172,14 @@ def test_holm_is_statsmodels_within_each_outcome_and_kind() -> None:
 
 
 def test_a_difference_is_claimed_only_after_holm() -> None:
-    # p is mid-p of 1 and 8: .0205 - half of what 9 pairs give; three of them in one family are above .05
+    # mid-p of 1 and 8 discordant pairs is .021; of four such tests in one family Holm makes .086
     before, after = "1" + "0" * 8 + "0" * 20, "0" + "1" * 8 + "0" * 20
     names = ("a", "b", "c", "d")
     rows = compare_models([*arm("base", 0, before), *(r for name in names for r in arm(name, 0, after))])
     found = one(rows, second="a", outcome="answer right", kind="before and after")
     assert found.p == pytest.approx(stats.binomtest(1, 9).pvalue - stats.binom.pmf(1, 9, 0.5))
     assert found.p < 0.05 < (found.p_adjusted or 0)
-    assert found.sentence.endswith("no change is shown.")
+    assert found.sentence.endswith("no change is shown after Holm.")
 
 
 def test_only_comparable_arms_meet_and_the_first_is_the_first_of_its_pair() -> None:

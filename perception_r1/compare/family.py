@@ -341,7 +341,7 @@ def _conclusion(row: Contrast) -> str:
     if row.p is None:
         return f"chance cannot be told from a {what} here"
     if not row.shown:
-        return f"no {what} is shown"
+        return f"no {what} is shown" + (" after Holm" if row.p <= row.alpha else "")
     better = (row.difference or 0.0) > 0
     if row.kind == "before and after":
         return "higher after training" if better else "lower after training"

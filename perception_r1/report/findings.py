@@ -10,16 +10,18 @@ from perception_r1.compare.pools import Outcome
 SEEN = "image"  # the condition that the answer is about: nothing was done to the picture
 SEES: Outcome = "all facts right"
 ANSWERS: Outcome = "answer right"
+Rollouts = Mapping[str, Sequence[Mapping[str, float | None]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
     """All that the page shows.
 
-    judge: its metrics by name; under "gates" a list of {name, value, limit, passed}. funnel: the steps of annotation
+    judge: its metrics by name; under "gates" a list of {says, passed}, and any other list of mappings is a table of its
+    own, such as the slices of the gold set. funnel: the steps of annotation
     with what was left after each. quality: measures of the annotations by name, where the truth is known. versions: the
     artifacts that the numbers came from, as (what, version). rollouts: of each arm, a mapping from reward term to mean
-    for each step of training, with the step's number under "step" where it is not 1, 2, 3, …
+    for each step of training (None where nothing is known), with the step's number under "step" where it is not 1, 2, …
     """
 
     title: str
@@ -33,7 +35,7 @@ class Findings:
     versions: Sequence[tuple[str, str]]
     made: str  # when
     control: str  # the arm that was trained where guessing does not pay; empty if none was
-    rollouts: Mapping[str, Sequence[Mapping[str, float]]]
+    rollouts: Rollouts
 
     @property
     def world(self) -> bool:

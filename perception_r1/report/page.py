@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from perception_r1.compare.family import EVERY, ArmSummary, Contrast
+from perception_r1.compare.family import BASE, EVERY, ArmSummary, Contrast
 from perception_r1.compare.pools import Outcome
 from perception_r1.compare.words import confidence, interval, percent, pvalue, signed
 from perception_r1.report import pictures
@@ -38,7 +38,15 @@ def page(findings: Findings) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "pvalue": pvalue, "signed": signed, "value": _value, "name": _name}
+    environment.filters |= {
+        "percent": percent,
+        "pvalue": pvalue,
+        "signed": signed,
+        "value": _value,
+        "name": _name,
+        "unbroken": _unbroken,
+        "cut": pictures.cut,
+    }
     arms = list(dict.fromkeys([*trained(findings), *findings.rollouts]))
     return environment.get_template("page.html").render(
         findings=findings,
@@ -51,7 +59,10 @@ def page(findings: Findings) -> str:
         arm_class=lambda arm: pictures.arm_class(arms, arm),
         settings=[_setting(findings, setting) for setting in settings(findings)],
         terms=_curves(findings, arms),
-        judge={name: value for name, value in findings.judge.items() if name not in {"gates", "passed"}},
+        judge=_scalars(findings.judge),
+        gates=[_gate(gate) for gate in findings.judge.get("gates", ())],
+        judged={name: value for name, value in findings.judge.items() if name != "gates" and _is_table(value)},
+        quality=_scalars(findings.quality or {}),
         funnel=_funnel(findings.funnel),
         config=json.dumps(findings.config, indent=2, ensure_ascii=False, default=str),
     )
@@ -67,7 +78,7 @@ def _setting(findings: Findings, setting: Setting) -> Mapping[str, Any]:
         "slopes": [(outcome, pictures.slopes(found, arms)) for outcome, found in changes.items() if found],
         "changes": _changes(changes),
         "against": [part for outcome, found in against.items() for part in _against(outcome, found)],
-        "spread": _spread([s for s in findings.spread if (s.benchmark, s.condition) == setting]),
+        "spread": _spread([s for s in findings.spread if (s.benchmark, s.condition) == setting], arms),
         "control": _control(findings, changes),
         "left_out": sum(
             row.items_left_out
@@ -78,16 +89,19 @@ def _setting(findings: Findings, setting: Setting) -> Mapping[str, Any]:
     }
 
 
-def _changes(changes: Mapping[Outcome, Sequence[Contrast]]) -> list[Mapping[str, Any]]:
-    """A row an arm and seed, and the means; of each outcome before, after and p."""
-    found: dict[tuple[str, int | None], dict[Outcome, Contrast]] = {}
+def _changes(changes: Mapping[Outcome, Sequence[Contrast]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """Of each arm a row a seed, and the means: of each outcome before, after and p."""
+    found: dict[str, dict[int | None, dict[Outcome, Contrast]]] = {}
     for outcome, contrasts in changes.items():
         for row in contrasts:
-            found.setdefault((row.second, row.seed), {})[outcome] = row
+            found.setdefault(row.second, {}).setdefault(row.seed, {})[outcome] = row
     return [
-        {"arm": arm, "seed": seed, "cells": [cell for outcome in OUTCOMES for cell in _change(by.get(outcome))]}
-        for (arm, seed), by in found.items()
+        (arm, [{"seed": seed, "cells": _cells(by)} for seed, by in of_arm.items()]) for arm, of_arm in found.items()
     ]
+
+
+def _cells(by: Mapping[Outcome, Contrast]) -> list[str]:
+    return [cell for outcome in OUTCOMES for cell in _change(by.get(outcome))]
 
 
 def _change(row: Contrast | None) -> list[str]:
@@ -130,10 +144,10 @@ def _row(row: Contrast, ends: tuple[float, float]) -> Mapping[str, Any]:
     }
 
 
-def _spread(summaries: Sequence[ArmSummary]) -> list[Mapping[str, Any]]:
+def _spread(summaries: Sequence[ArmSummary], arms: Sequence[str]) -> list[Mapping[str, Any]]:
     """A row an arm and stratum: of each outcome the mean, the standard deviation and the range over seeds."""
     found: dict[tuple[str, str], dict[Outcome, ArmSummary]] = {}
-    for summary in summaries:
+    for summary in sorted(summaries, key=lambda summary: [BASE, *arms].index(summary.arm)):
         found.setdefault((summary.arm, summary.stratum), {})[summary.outcome] = summary
     return [
         {
@@ -171,6 +185,22 @@ def _funnel(steps: Iterable[tuple[str, int]]) -> list[tuple[str, int, float]]:
     return [(step, count, 100 * count / most) for step, count in listed]
 
 
+def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What can stand as one number or word; None stays, as it was asked for and is not known."""
+    return {name: value for name, value in values.items() if value is None or isinstance(value, str | int | float)}
+
+
+def _is_table(value: Any) -> bool:
+    """True for a list of mappings with the same keys."""
+    rows = list(value) if isinstance(value, list | tuple) else []
+    return bool(rows) and all(isinstance(row, Mapping) and row.keys() == rows[0].keys() for row in rows)
+
+
+def _gate(gate: Mapping[str, Any]) -> Mapping[str, Any]:
+    says = gate.get("says") or f"{_name(gate['name'])} {_value(gate['measured'])}, limit {_value(gate['limit'])}"
+    return {"says": says, "passed": gate["passed"]}
+
+
 def _share(rate: float) -> str:
     return f"{100 * rate:.1f}"
 
@@ -193,3 +223,8 @@ def _value(value: Any) -> str:
 def _name(name: str) -> str:
     """A metric's name for people."""
     return name.replace("_", " ")
+
+
+def _unbroken(text: str) -> str:
+    """The text with numbers that are not parted from their percent signs."""
+    return text.replace(" %", "\u00a0%")

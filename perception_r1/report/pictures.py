@@ -1,12 +1,13 @@
 """The drawings, as inline SVG: no script, every text escaped, colours by class so that the style sheet decides."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
 from perception_r1.compare.family import Contrast
 from perception_r1.compare.words import percent
-from perception_r1.report.findings import pairs, seed_rows
+from perception_r1.report.findings import Rollouts, pairs, seed_rows
 
 COLOURS = 6  # that the style sheet knows; then they come again
 LONGEST = 16  # letters of an arm's name beside a line
@@ -69,9 +70,9 @@ def _slope(arm: str, found: Sequence[Contrast], colour: str) -> Markup:
     ends = [(row.first_rate or 0.0, row.second_rate or 0.0) for row in found]
     thin = [_line(before, after, "seed") for before, after in ends]
     dots = [
-        element("circle", cx=x, cy=_height(rate), r=2.6, class_="dot")
+        element("circle", cx=x, cy=_height(rate), r=2.6, class_=kind)
         for pair in ends
-        for x, rate in zip((LEFT, RIGHT), pair, strict=True)
+        for x, rate, kind in zip((LEFT, RIGHT), pair, ("dot before", "dot"), strict=True)
     ]
     thick = _line(_mean([before for before, _ in ends]), _mean([after for _, after in ends]), "mean")
     return element("g", element("title", arm), *(thin if len(ends) > 1 else []), thick, *dots, class_=colour)
@@ -146,10 +147,10 @@ def _mark(x: float, y: float, diamond: bool) -> Markup:
 
 # Learning curves
 
-PANEL, DEEP, MARGIN = 300, 150, 34
+PANEL, DEEP, MARGIN = 400, 180, 42
 
 
-def curves(rollouts: Mapping[str, Sequence[Mapping[str, float]]], term: str, arms: Sequence[str]) -> Markup:
+def curves(rollouts: Rollouts, term: str, arms: Sequence[str]) -> Markup:
     """A reward term over the steps of training: a line an arm, smoothed, over the faint line of what was measured."""
     series = {arm: _series(steps, term) for arm, steps in rollouts.items()}
     series = {arm: points for arm, points in series.items() if points}
@@ -169,21 +170,25 @@ def curves(rollouts: Mapping[str, Sequence[Mapping[str, float]]], term: str, arm
     return picture(PANEL, DEEP, f"mean {term} reward over {last:g} steps", *drawn)
 
 
-def terms(rollouts: Mapping[str, Sequence[Mapping[str, float]]]) -> list[str]:
-    """The reward terms that any arm was trained with, in the order in which they come."""
-    return list(dict.fromkeys(t for steps in rollouts.values() for step in steps for t in step if t != "step"))
+def terms(rollouts: Rollouts) -> list[str]:
+    """The reward terms of which something is known, in the order in which they come."""
+    found = dict.fromkeys(term for steps in rollouts.values() for step in steps for term in step if term != "step")
+    return [term for term in found if any(_series(steps, term) for steps in rollouts.values())]
 
 
-def _series(steps: Sequence[Mapping[str, float]], term: str) -> list[tuple[float, float]]:
-    return [(step.get("step", number), step[term]) for number, step in enumerate(steps, 1) if term in step]
+def _series(steps: Sequence[Mapping[str, float | None]], term: str) -> list[tuple[float, float]]:
+    """The known values of a term with their steps."""
+    told = [(step.get("step") or number, step.get(term)) for number, step in enumerate(steps, 1)]
+    return [(step, value) for step, value in told if value is not None and math.isfinite(value)]
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
-    """0 to 1 where the values are shares; else from the least to the most, 0 included."""
+    """0 to 1 where the values are shares; else round numbers around them and 0."""
     low, high = min(0.0, *values), max(0.0, *values)
     if low == 0.0 and high <= 1.0:
         return 0.0, 1.0
-    return (low, high) if high > low else (low, low + 1)
+    unit = 10.0 ** math.floor(math.log10(high - low)) / 5
+    return math.floor(low / unit) * unit, math.ceil(high / unit) * unit
 
 
 def _axes(low: float, high: float, last: float) -> list[Markup]:

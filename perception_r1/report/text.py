@@ -3,10 +3,10 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from perception_r1.compare.family import EVERY, Contrast
+from perception_r1.compare.family import BASE, EVERY, Contrast
 from perception_r1.compare.pools import Outcome
 from perception_r1.compare.words import confidence, interval, pvalue, signed
-from perception_r1.report.findings import ANSWERS, SEES, Findings, Setting, over_seeds, pairs, rows, settings
+from perception_r1.report.findings import ANSWERS, SEES, Findings, Setting, over_seeds, pairs, rows, settings, trained
 from perception_r1.report.verdict import verdict
 
 WIDTH = 100
@@ -61,7 +61,8 @@ def _change(row: Contrast | None) -> str:
 def _spread(findings: Findings, setting: Setting) -> Iterator[str]:
     """The spread over seeds, a line an arm and outcome."""
     yield f"{'spread over seeds':{NAME}} {'':16}{'mean, %':>10}{'sd':>8}{'least':>9}{'most':>9}"
-    for row in findings.spread:
+    order = [BASE, *trained(findings)]
+    for row in sorted(findings.spread, key=lambda row: order.index(row.arm)):
         if (row.benchmark, row.condition) == setting and row.stratum == EVERY:
             cells = f"{_share(row.mean):>10}{_share(row.sd):>8}{_share(row.min):>9}{_share(row.max):>9}"
             yield f"{_cut(row.arm, NAME):{NAME}} {row.outcome:16}{cells}"

@@ -65,13 +65,25 @@ def _holm(row: Contrast) -> str:
     return f"; as one of several tests it does not hold (after Holm {p_is(row.p_adjusted)})"
 
 
-def besides(findings: Findings) -> list[str]:
-    """What belongs beside the verdict: whether the arms answer differently, and what each changed in what it sees."""
+def besides(findings: Findings) -> list[tuple[str, str]]:
+    """What belongs beside the verdict, as (about what, what): how the arms answer, and what each came to see."""
     told = []
     for setting in settings(findings):
         if setting.condition == SEEN:
             against = rows(findings, setting, "arm against arm", ANSWERS)
             changes = rows(findings, setting, "before and after", SEES)
-            groups = [*list(pairs(against))[:1], *pairs(changes)]
-            told += [(over_seeds(group) or group[0]).sentence for group in groups]
-    return told
+            met = [("Answers", group) for group in list(pairs(against))[:1]]
+            met += [(group[0].second, group) for group in pairs(changes)]
+            told += [(name, over_seeds(group) or group[0]) for name, group in met]
+    return [(name, _in_short(row)) for name, row in told if row.difference is not None]
+
+
+def _in_short(row: Contrast) -> str:
+    """Two rates and their difference."""
+    first, second = percent(row.first_rate or 0.0), percent(row.second_rate or 0.0)
+    reach = "" if row.low is None or row.high is None else f" ({interval(row.low, row.high)})"
+    if row.kind == "before and after":
+        rates = f"{row.outcome} {first} before and {second} after training"
+    else:
+        rates = f"right {first} with {row.first} and {second} with {row.second}"
+    return f"{rates}, {signed(row.difference or 0.0)} points{reach}"
