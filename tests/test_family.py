@@ -155,7 +155,7 @@ def test_one_seed_has_no_row_over_seeds() -> None:
     assert rows and all(r.seed == 1 for r in rows)
 
 
-def test_holm_is_statsmodels_within_each_outcome_and_kind() -> None:
+def test_holm_is_statsmodels_within_each_outcome_kind_and_test() -> None:
     rng = random.Random(3)
     rows = [
         row(model, seed, i, rng.random() < rate, rng.random() < rate / 2)
@@ -165,8 +165,8 @@ def test_holm_is_statsmodels_within_each_outcome_and_kind() -> None:
     ]
     found = compare_models(rows)
     assert len(found) == 2 * (2 * 4 + 4)
-    for family in {(r.outcome, r.kind) for r in found}:
-        members = [r for r in found if (r.outcome, r.kind) == family]
+    for family in {(r.outcome, r.kind, r.test) for r in found}:
+        members = [r for r in found if (r.outcome, r.kind, r.test) == family]
         expected = multipletests([r.p for r in members], method="holm")[1]
         assert [r.p_adjusted for r in members] == pytest.approx(list(expected), rel=1e-12)
 

@@ -7,6 +7,7 @@ finite numbers or raises ValueError that says what is wrong; docs/compare.md say
 from perception_r1.compare.checks import Interval
 from perception_r1.compare.clusters import clustered_mcnemar, clustered_se
 from perception_r1.compare.effect import conditional_odds_ratio, paired_difference_ci
+from perception_r1.compare.family import ArmSummary, Contrast, compare_models, spread
 from perception_r1.compare.judges import judge_agreement, rogan_gladen
 from perception_r1.compare.mcnemar import (
     bayes_beta_superiority,
@@ -35,6 +36,8 @@ from perception_r1.compare.strata import stratified_mcnemar
 __all__ = [
     "PAPER_ITEMS",
     "PAPER_TESTS",
+    "ArmSummary",
+    "Contrast",
     "Interval",
     "JudgeErrors",
     "PairedCells",
@@ -43,6 +46,7 @@ __all__ = [
     "clustered_mcnemar",
     "clustered_se",
     "cochrans_q",
+    "compare_models",
     "conditional_odds_ratio",
     "judge_agreement",
     "mcnemar_chi2",
@@ -65,5 +69,6 @@ __all__ = [
     "proportion_ci",
     "read_outcomes",
     "rogan_gladen",
+    "spread",
     "stratified_mcnemar",
 ]

@@ -68,7 +68,7 @@ class Contrast:
     p_exact: float | None = None
     p_midp: float | None = None
     p: float | None = None  # that decides: mid-p; Obuchowski where groups repeat; t over seeds
-    p_adjusted: float | None = None  # Holm, among all rows of the same outcome and kind
+    p_adjusted: float | None = None  # Holm, among all rows of the same outcome, kind and test
     power: float | None = None  # of the mid-p test for a true difference of EFFECT, with as many discordant pairs
     items_left_out: int = 0  # pairs with an unknown outcome
     sentence: str = ""
@@ -290,11 +290,14 @@ def _over_seeds(rows: Sequence[Contrast]) -> Contrast:
 
 
 def _adjusted(rows: Sequence[Contrast]) -> list[Contrast]:
-    """The rows with Holm's p values; a family is one outcome and one kind of contrast."""
-    families: dict[tuple[Outcome, Kind], list[int]] = defaultdict(list)
+    """The rows with Holm's p values; a family is one outcome, one kind of contrast and one test.
+
+    Rows of single seeds and rows over seeds answer different questions: neither pays for the other's number.
+    """
+    families: dict[tuple[Outcome, Kind, Test], list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
         if row.p is not None:
-            families[row.outcome, row.kind].append(index)
+            families[row.outcome, row.kind, row.test].append(index)
     adjusted = list(rows)
     for members in families.values():
         for index, p in zip(members, adjust_pvalues([rows[i].p or 0.0 for i in members]), strict=True):
