@@ -376,6 +376,8 @@ DEDUCED: list[Planted] = [
     ("12 > 9.", "relation"),
     ("DE is longer than DF.", "relation"),
     ("We get x = 4.", "other"),
+    ("The arc's angle is therefore half of the circle's.", "angle"),
+    ("Opposite angles of a cyclic quadrilateral are supplementary.", "relation"),
     ("Angle B must be 50 degrees.", "angle"),
 ]
 SEEN: list[Planted] = [
@@ -389,6 +391,15 @@ SEEN: list[Planted] = [
     ("Line m is parallel to line p.", "relation"),
     ("AC is longer than the dashed line GH.", "relation"),
     ("BC is 15.", "length"),
+    ("The tallest bar is blue.", "attribute"),
+    ("The title reads 'So far, so good'.", "text"),
+    ("The angle at A is labeled 3x + 5.", "label"),
+    ("The curve passes through (0, 2).", "position"),
+    ("The curve passes through (3, 4).", "position"),
+    ("The bar for 2019 is 35.", "length"),
+    ("The bar for 2020 is 42.", "length"),
+    ("Opposite angles at E are marked as equal.", "relation"),
+    ("直线AB平行于CD。", "relation"),
     ("The label on the scale is 12.", "label"),
 ]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from perception_r1 import sections
 from perception_r1.annotate.extract import Found
-from perception_r1.annotate.statements import NUMBER, Key, Quantity, key_of, words_of
+from perception_r1.annotate.statements import NUMBER, Key, Quantity, Words, key_of, words_of
 from perception_r1.records import Annotation, FactType, Problem, Trajectory
 
 CONCLUDED = re.compile(
@@ -22,6 +22,11 @@ CONCLUDED = re.compile(
     re.IGNORECASE,
 )
 ARITHMETIC = re.compile(r"\d\s*[-+*/×÷·−]\s*\d[^=]*=|^\W*\d+(?:\.\d+)?\s*(?:[<>≤≥=]|\\[lg]eq?)\s*\d+(?:\.\d+)?\W*$")
+KNOWLEDGE = re.compile(  # of things in general, not of this picture's
+    r"(?:any|every|opposite|alternate|corresponding|vertical|adjacent|interior|exterior|base|consecutive)\b.*\b(?:is|are)\b",
+    re.IGNORECASE,
+)
+QUOTED = re.compile(r"(?<!\w)(['\"])(?!\s).*?\1|“.*?”|‘.*?’")  # words in the picture conclude nothing
 COMPARED = re.compile(
     r"\b(?:tall|long|short|larg|great|small|high|low|wid|bigg)(?:er|est)\b|\b(?:more|less|fewer) than\b|\bequally\b",
     re.IGNORECASE,
@@ -143,14 +148,22 @@ def deduced(problem: Problem, facts: list[Fact]) -> dict[Key, str]:
 
 
 def _is_concluded(fact: Fact) -> bool:
-    return bool(CONCLUDED.search(fact.text) or ARITHMETIC.search(fact.text))
+    text = QUOTED.sub("", fact.text)
+    if isinstance(fact.key, Words) and KNOWLEDGE.match(text) and not _names(fact.key):
+        return True
+    return bool(CONCLUDED.search(text) or ARITHMETIC.search(text))
 
 
 def _is_comparison(fact: Fact, numbers: list[Quantity], known: set[str]) -> bool:
     """ "A is taller than B" follows where the heights of A and B are known; elsewhere it must have been seen."""
     if isinstance(fact.key, Quantity) or len(numbers) < 2 or not COMPARED.search(fact.text):
         return False
-    return {word for word in fact.key.content if word.isupper()} <= known
+    return bool(_names(fact.key)) and _names(fact.key) <= known
+
+
+def _names(words: Words) -> set[str]:
+    """The names of things: A, AB, ABC."""
+    return {word for word in words.content if word.isupper()}
 
 
 def unsupported(facts: list[Fact], least: int) -> dict[Key, str]:
