@@ -1,0 +1,148 @@
+"""The plain statements of a text: who, what value, affirmed or denied; and all the text in which none was certain.
+
+A statement counts only where a whole sentence was understood from its start: "the sum of A and B is 7" says nothing
+about B, "bar A is 7 less than B" nothing about 7, and "if so, bar A is 7" nothing at all.
+"""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from perception_r1.judges.grammar import (
+    DENIES,
+    ENDS_SENTENCE,
+    GOES_ON,
+    HEDGES,
+    IT_IS,
+    LEADS,
+    NEGATIONS,
+    POINTS_BACK,
+    RELATES,
+    SEPARATES,
+    STATES,
+    TAKES_BACK,
+)
+from perception_r1.judges.notation import Value, plain, value
+
+Key = tuple[str, ...]
+RELATIONS = ("parallel", "perpendicular", "equal")
+_HOLDS: Value = (Fraction(1), "holds")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One statement: that a quantity has a value, or (affirmed = False) that it has not."""
+
+    key: Key  # ("bar", "A"), ("segment", "AB"), ("angle", "ABC"), ("parallel", "AB", "CD"), ...
+    value: Value
+    unit: str
+    affirmed: bool
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a text states for certain, what else it says, and whether something in it puts all of it in doubt."""
+
+    claims: tuple[Claim, ...]
+    rest: tuple[str, ...]
+    doubtful: bool
+
+
+def read(text: str) -> Reading:
+    """The statements of a text."""
+    written = plain(text)
+    claims: list[Claim] = []
+    rest: list[str] = []
+    for sentence in filter(None, (part.strip() for part in ENDS_SENTENCE.split(written))):
+        found, left = _sentence(sentence)
+        claims += found
+        rest += [left] if left else []
+    return Reading(tuple(claims), tuple(rest), _doubtful(written, rest))
+
+
+def claim_of(annotation: str) -> Claim | None:
+    """The one thing that an annotation states, if it is one that can be compared."""
+    reading = read(annotation)
+    if len(reading.claims) != 1 or reading.rest or reading.doubtful:
+        return None
+    return reading.claims[0] if reading.claims[0].affirmed else None
+
+
+def _doubtful(written: str, rest: list[str]) -> bool:
+    """Whether something in the text may take back what was stated, or is in no writing that is understood here."""
+    foreign = any(
+        not sign.isascii() and (sign.isalnum() or sign.isnumeric() or not sign.isprintable()) for sign in written
+    )
+    accents = any("\u0300" <= sign <= "\u036f" for sign in written)
+    denied = any(NEGATIONS.search(part) and POINTS_BACK.search(part) for part in rest)
+    return foreign or accents or denied or bool(TAKES_BACK.search(written) or IT_IS.search(written))
+
+
+def _sentence(sentence: str) -> tuple[list[Claim], str]:
+    """The statements of a sentence and what is left of it; all of it where one part is not certain."""
+    if HEDGES.search(sentence):
+        return [], sentence
+    if NEGATIONS.search(sentence):
+        start = _leads(sentence)
+        found = DENIES.match(sentence, start) or RELATES.match(sentence, start)
+        whole = found and not sentence[found.end() :].strip(" .!;")
+        return ([_claim(found, sentence)], "") if found and whole else ([], sentence)
+    return _statements(sentence)
+
+
+def _statements(sentence: str) -> tuple[list[Claim], str]:
+    """The statements that follow one another from the start of a sentence, and the conclusion drawn from them."""
+    claims: list[Claim] = []
+    start = 0
+    while found := STATES.match(sentence, _leads(sentence, start)) or RELATES.match(sentence, _leads(sentence, start)):
+        claims.append(_claim(found, found[0]))
+        if not sentence[found.end() :].strip(" .!;,"):
+            return claims, ""
+        separates = SEPARATES.match(sentence, found.end())
+        start = separates.end() if separates else found.end()
+    return (claims, sentence[start:]) if claims and GOES_ON.match(sentence, start) else ([], sentence)
+
+
+def _leads(sentence: str, start: int = 0) -> int:
+    """Where the statement begins after words that change nothing."""
+    found = LEADS.match(sentence, start)
+    return found.end() if found else start
+
+
+_UNITS = {
+    "degree": "degrees",
+    "deg": "degrees",
+    "inches": "inch",
+    "feet": "ft",
+    "unit": "",
+    "units": "",
+    "%": "percent",
+}
+_UNITS |= {"pixel": "px", "pixels": "px"}
+
+
+def _claim(found: re.Match[str], evidence: str) -> Claim:
+    parts = found.groupdict()
+    if "how" in parts:
+        how = (parts["how"] or parts["hows"]).removesuffix(" to")
+        names = re.findall(r"\b[A-Z]{2,3}\b", found[0])
+        key = (how if how in RELATIONS[:2] else "equal", *sorted(_symmetric(name) for name in names))
+        return Claim(key, _HOLDS, "", not (parts["not"] or parts["nots"]), evidence)
+    unit = (parts["unit"] or parts["percent"] or "").lower()
+    affirmed = found.re is STATES
+    return Claim(_key(parts), value(parts["number"]), _UNITS.get(unit, unit), affirmed, evidence)
+
+
+def _key(parts: dict[str, str | None]) -> Key:
+    if measure := parts["measure"]:
+        return measure.lower(), "".join(sorted(parts["figure"] or ""))
+    for kind in ("angle", "segment"):
+        if name := parts[kind]:
+            return kind, _symmetric(name)
+    return "bar", (parts["bar"] or parts["bare"] or "").upper()
+
+
+def _symmetric(name: str) -> str:
+    """AB is BA, and angle ABC is angle CBA."""
+    return min(name, name[::-1])

@@ -1,0 +1,23 @@
+"""Where a response states what it sees: in its thoughts, before the answer and never in it."""
+
+import re
+
+_OPENS = re.compile(r"<think>", re.IGNORECASE)
+_CLOSES = re.compile(r"</think>", re.IGNORECASE)
+_ANSWERS = re.compile(r"<answer\b", re.IGNORECASE)
+
+
+def perception_part(response: str) -> str | None:
+    """What is thought before the first answer begins; None where the thoughts were cut off before they ended.
+
+    A response without tags is all thought. What comes after the thoughts, or after an answer, was not seen: it is a
+    recital, and earns nothing.
+    """
+    answers = _ANSWERS.search(response)
+    before = response[: answers.start()] if answers else response
+    opens = _OPENS.search(before)
+    thought = before[opens.end() :] if opens else before
+    closes = _CLOSES.search(thought)
+    if opens and not closes and not answers:
+        return None
+    return (thought[: closes.start()] if closes else thought).strip()

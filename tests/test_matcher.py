@@ -1,0 +1,200 @@
+"""The matcher is certain or silent: every row was decided by hand."""
+
+import random
+from fractions import Fraction
+
+import pytest
+
+from perception_r1.judges import match
+from perception_r1.judges.notation import value
+
+BAR, SIDE, ANGLE = "Bar A is 7.", "AB = 5", "Angle ABC is 30 degrees."
+
+SUPPORTED = [
+    (BAR, "Bar A is 7."),
+    (BAR, "bar a is 7"),
+    (BAR, "The height of bar A is 7."),
+    (BAR, "A = 7"),
+    (BAR, "A=7, B=3."),
+    (BAR, "Bar A: 7\nBar B: 3"),
+    (BAR, "Bar A is seven."),
+    (BAR, "Bar A is 7.0."),
+    (BAR, "Bar A is 14/2."),
+    (BAR, "- **Bar A** is **7**.\n- **Bar B** is 5."),
+    (BAR, "Bar A is $7$."),
+    (BAR, "Bar A is ７."),
+    (BAR, "Bar A has a height of 7 units, bar B is 3 and bar C is 5, so A is the tallest."),
+    (BAR, "In the image, bar A is 7 units tall."),
+    (BAR, "I can see that bar A is 7."),
+    (BAR, "Bar A's height is 7."),
+    (BAR, "Bar A is 7.Bar C is 2."),
+    (BAR, "Bar A is 7. Bar C is 2. 7 > 2."),
+    (BAR, "Bar A is 7. The answer is 6."),
+    (BAR, "Bar A is not 5. Bar A is 7."),
+    ("The height of bar A is 7.", "A = 7"),
+    ("A = 7", "Bar A is 7."),
+    (SIDE, "AB is 5."),
+    (SIDE, "BA = 5"),
+    (SIDE, "The length of segment BA is 5 cm."),
+    (SIDE, "$\\overline{AB} = 5$"),
+    (SIDE, "Side AB measures 5.0 units."),
+    ("AB = 5 cm", "AB = 5"),
+    ("AB = 5\\sqrt{2}", "AB = 5√2"),
+    ("AB = \\frac{20}{3}", "AB is 20/3."),
+    ("AB = 1200", "AB = 1,200."),
+    ("AB = 8\\pi", "AB = 8π"),
+    (ANGLE, "∠CBA = 30°"),
+    (ANGLE, "$m\\angle ABC = 30^\\circ$."),
+    (ANGLE, "Angle CBA measures 30 degrees."),
+    ("Angle 1 is 30°", "The measure of angle 1 is 30."),
+    ("AB is parallel to CD", "DC ∥ BA"),
+    ("AB \\perp CD", "CD is perpendicular to AB."),
+    ("AB is parallel to CD", "AB and CD are parallel."),
+    ("AB = CD", "CD is equal to BA."),
+    ("The area of triangle ABC is 24.", "The area of triangle BCA is 24."),
+]
+CONTRADICTED = [
+    (BAR, "Bar A is 6."),
+    (BAR, "Bar A is 7.5."),
+    (BAR, "Bar A is 70."),
+    (BAR, "Bar A is -7."),
+    (BAR, "Bar A is not 7."),
+    (BAR, "Bar A isn't 7."),
+    (BAR, "Bar A ≠ 7"),
+    (BAR, "Bar A is five."),
+    (BAR, "A = 8, B = 7"),
+    (BAR, " ".join(f"Bar A is {number}." for number in range(1, 10))),
+    (BAR, "Bar A is 7. Bar A is 6. Bar A is 5. No, wait, bar A is 7."),
+    (SIDE, "BA is 6 cm."),
+    (ANGLE, "∠CBA = 31°"),
+    ("AB is parallel to CD", "AB is not parallel to CD."),
+    ("AB = CD", "AB and CD are not equal."),
+    ("AB = 5\\sqrt{2}", "AB = 5√3"),
+]
+LEFT_OPEN = [
+    # nothing is said of it
+    (BAR, ""),
+    (BAR, "Bar B is 7."),
+    (BAR, "The tallest is A."),
+    (BAR, "7 > 2."),
+    (ANGLE, "Angle ACB is 30 degrees."),
+    (SIDE, "AC = 5"),
+    # hedges, questions, conditions
+    (BAR, "Maybe bar A is 7."),
+    (BAR, "Bar A is maybe 7."),
+    (BAR, "Bar A is either 5 or 7."),
+    (BAR, "Bar A is 7 or 8."),
+    (BAR, "Bar A is about 7."),
+    (BAR, "Bar A ≈ 7"),
+    (BAR, "Bar A is at least 7."),
+    (BAR, "Is bar A 7? Bar A is 7?"),
+    (BAR, "If bar A is 7, bar B is 5."),
+    (BAR, "If so, bar A is 7."),
+    (BAR, "Bar A is 7..."),
+    # denied, taken back, quoted, two values
+    (BAR, "It is false that bar A is 7."),
+    (BAR, "The following is wrong. Bar A is 7."),
+    (BAR, "Bar A is 7. None of this is so."),
+    (BAR, "Bar A is 7. No, wait, bar A is 5."),
+    (BAR, "Bar A is 5. Actually, bar A is 7."),
+    (BAR, 'The question says "bar A is 7".'),
+    (BAR, "Bar A is 7. Bar A is 5."),
+    (BAR, "Bar A is 7. Bar A is not 7."),
+    (BAR, "Bar A is 7. It is 5."),
+    (BAR, "Bar A is 7. All bars are 5."),
+    (BAR, "Bar A is <s>7</s>."),
+    (BAR, "Bar A is ~~7~~."),
+    (BAR, "Bar A is 7. <del>x</del>"),
+    # not what it looks like
+    (BAR, "The sum of bar B and bar A is 7."),
+    (BAR, "The sum of B, A is 7."),
+    (BAR, "Bar A is 7 less than bar B."),
+    (BAR, "Bar A is 7 - 2."),
+    (BAR, "Bar A is 7, minus 2."),
+    (BAR, "Bar A is 7 and a half."),
+    (BAR, "Bar A is 7²."),
+    (BAR, "Bar A is 7½."),
+    (BAR, "Bar A is 7%."),
+    (BAR, "Bar A is 7e3."),
+    (BAR, "Bars A, B and C are 7, 5 and 3."),
+    (BAR, "A: 7, B: 5"),
+    (BAR, "Bar A is 7. Bar А is 5."),  # a Cyrillic letter
+    (BAR, "Bar A is 7. 以上皆错"),
+    (BAR, "Bar A is \\cancel{7}."),
+    (BAR, "The width of bar A is 7."),
+    ("AB = 5 cm", "AB = 5 m"),
+    (ANGLE, "Angle ABC is 30 rad."),
+    # annotations that are not one plain statement
+    ("Bar A is 7 and bar B is 5.", "Bar A is 7. Bar B is 5."),
+    ("Bar A is not 7.", "Bar A is not 7."),
+    ("Bar A is about 7.", "Bar A is 7."),
+    ("Bar A is the tallest.", "Bar A is the tallest."),
+    # not in the thoughts
+    (BAR, "<think>I look.</think><answer>Bar A is 7.</answer>"),
+    (BAR, "<think>Bar A is 7."),
+]
+CASES = [
+    *((*pair, "supported") for pair in SUPPORTED),
+    *((*pair, "contradicted") for pair in CONTRADICTED),
+    *((*pair, None) for pair in LEFT_OPEN),
+]
+
+
+@pytest.mark.parametrize(("annotation", "response", "verdict"), CASES, ids=[f"{a} <- {r}"[:70] for a, r, _ in CASES])
+def test_the_matcher_is_certain_or_silent(annotation: str, response: str, verdict: str | None) -> None:
+    decision = match(annotation, response)
+    assert (decision.verdict if decision else None) == verdict
+
+
+def test_the_evidence_is_the_statement() -> None:
+    decision = match(BAR, "We look. So bar B is 3, and bar A is 7.")
+    assert decision is not None and decision.evidence == "bar A is 7"
+
+
+@pytest.mark.parametrize(
+    ("written", "exact"),
+    [
+        ("7", (Fraction(7), "")),
+        ("-7.50", (Fraction(-15, 2), "")),
+        ("1,200", (Fraction(1200), "")),
+        ("20/3", (Fraction(20, 3), "")),
+        ("5 sqrt(2)", (Fraction(5), "sqrt(2)")),
+        ("sqrt2", (Fraction(1), "sqrt(2)")),
+        ("8 pi", (Fraction(8), "pi")),
+    ],
+)
+def test_a_number_is_exact(written: str, exact: tuple[Fraction, str]) -> None:
+    assert value(written) == exact
+
+
+def test_whatever_else_is_said_a_wrong_number_is_never_supported() -> None:
+    chance = random.Random(0)
+    pieces = [
+        "Bar A",
+        "bar B",
+        "AB",
+        "is",
+        "=",
+        "not",
+        "7",
+        "5",
+        "is 7",
+        "is 5",
+        "and",
+        ",",
+        ".",
+        "?",
+        "so",
+        "no",
+        "\n",
+    ]
+    for _ in range(4000):
+        text = " ".join(chance.choices(pieces, k=chance.randint(1, 12))) + ". Bar A is 5."
+        decision = match(BAR, text)
+        assert decision is None or decision.verdict == "contradicted", text
+
+
+@pytest.mark.parametrize("piece", ["bar A is 7, ", "it is ", "the ", "1", "AB = CD and ", "\\text{", "so ", "\n- "])
+def test_a_hostile_text_is_read_all_the_same(piece: str) -> None:
+    decision = match(BAR, piece * 3000)  # an expression that backtracks would hit the suite's time limit
+    assert decision is None or piece == "bar A is 7, "
