@@ -1,0 +1,85 @@
+"""The request that is put to a judge model: the rubric, the open facts, and the response behind a fence."""
+
+import functools
+import hashlib
+import json
+import re
+import string
+from collections.abc import Sequence
+from pathlib import Path
+
+from perception_r1.endpoints import Json, Request
+
+MAX_CHARACTERS = 20_000  # of a response, about 5,000 tokens; the rest is not judged
+_PROMPTS = Path(__file__).parent / "prompts"
+
+# Marks by which chat templates tell who speaks: inside a response they would be read as such by the server's tokenizer.
+_ROLES = re.compile(
+    r"(<)(?=\|)|(<)(?=/?(?:s|start_of_turn|end_of_turn|bos|eos)>)|(\[)(?=/?(?:INST|SYS)\])", re.IGNORECASE
+)
+
+SCHEMA: Json = {
+    "type": "object",
+    "properties": {
+        "verdicts": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "id": {"type": "string"},
+                    "verdict": {"type": "string", "enum": ["supported", "contradicted", "absent"]},
+                    "evidence": {"type": "string"},
+                },
+                "required": ["id", "verdict", "evidence"],
+                "additionalProperties": False,
+            },
+        }
+    },
+    "required": ["verdicts"],
+    "additionalProperties": False,
+}
+
+
+@functools.cache
+def _template(name: str) -> str:
+    return (_PROMPTS / name).read_text(encoding="utf-8").strip()
+
+
+def prompt_digest() -> str:
+    """What identifies the wording of the prompts, for the record of what judged."""
+    return hashlib.sha256(f"{_template('judge.txt')}\0{_template('case.txt')}".encode()).hexdigest()
+
+
+def rendered(facts: Sequence[str], part: str, attempt: int, max_tokens: int) -> tuple[Request, dict[str, str]]:
+    """The request for a verdict on each fact, and the fact behind each id that it lists.
+
+    The fence and the ids follow from all that is asked, the response too: who writes the response cannot know them.
+    The facts come in an order of the request's own, so that no fact always comes first.
+    """
+    shown = _harmless(part[:MAX_CHARACTERS])
+    nonce = _nonce(shown, facts, attempt)
+    order = sorted(facts, key=lambda fact: _digest(nonce, fact))
+    by_id = {f"k{nonce[:3]}{number}": fact for number, fact in enumerate(order, 1)}
+    lines = [json.dumps({"id": id, "fact": _harmless(fact)}, ensure_ascii=False) for id, fact in by_id.items()]
+    case = string.Template(_template("case.txt"))
+    text = case.substitute(facts="\n".join(lines), nonce=nonce, response=shown, ids=", ".join(by_id))
+    messages = ({"role": "system", "content": _template("judge.txt")}, {"role": "user", "content": text})
+    return Request(messages, max_tokens=max_tokens, schema=SCHEMA), by_id
+
+
+def _harmless(text: str) -> str:
+    """The text with the marks of chat templates broken and without what cannot be sent."""
+    sendable = text.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
+    return _ROLES.sub(lambda mark: f"{mark[0]} ", sendable)
+
+
+def _nonce(part: str, facts: Sequence[str], attempt: int) -> str:
+    """A mark that the response does not bear."""
+    nonce = _digest(prompt_digest(), str(attempt), *facts, part)
+    while nonce in part:
+        nonce = _digest(nonce)
+    return nonce
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
