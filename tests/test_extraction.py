@@ -86,6 +86,7 @@ NO_ANSWER = {
     "isnt": ("the answer isn't 24", "abstained"),
     "last-number": ("... and so on until Step 24", "abstained"),
     "only-in-the-thought": ("<think>The answer is 24.</think>", "abstained"),
+    "a-word": ("Hm.", "abstained"),
     "empty-box": (r"\boxed{ }", "abstained"),
     "empty-block": ("<answer></answer>", "abstained"),
     "two-boxes": (r"\boxed{24} or \boxed{7}", "abstained"),

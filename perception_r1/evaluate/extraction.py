@@ -34,6 +34,7 @@ _DENIAL = re.compile(
 _UNCERTAIN = re.compile(r"(?:not|unclear|unknown|unsure|impossible)\b", re.IGNORECASE)
 _LONE = re.compile(r"^[ \t(\[{*_`$#>-]{0,12}(?:\\(?:text|textbf|mathrm)\{)?([A-Z])[ \t)\]}*_`$.:]{0,12}$", re.MULTILINE)
 _MARKED = re.compile(r"\(([A-Z])\)|\*\*\(?([A-Z])[.)]?\*\*|\b[Oo]ption ([A-Z])\b|\b[Cc]hoice ([A-Z])\b")
+_FIGURE = re.compile(r"[\d\\π√]")
 _YES_NO = re.compile(r"\W{0,4}(yes|no)\b(?=\W|$)(?!\s+\w)", re.IGNORECASE)
 _LETTER_FIRST = re.compile(r"[(\[]?(?:[a-z][)\].]*$|[A-Z](?![\w'’])[)\]]?\s*(?:$|[.):,;/&]|(?:or|and)\b))")
 
@@ -170,6 +171,6 @@ def _bare(said: str, choices: Choices) -> Extraction | None:
         value = opening[1]
         other = "no" if value.casefold() == "yes" else "yes"
         value = None if re.search(rf"\b{other}\b", said, re.IGNORECASE) else value
-    elif value is not None and not read(value):
+    elif not _FIGURE.search(said) or not read(value):
         value = None
     return Extraction("answered", value, "bare", (0, len(said))) if value else None
