@@ -1,0 +1,13 @@
+"""Is the answer right? The evaluation's own grader, so that training and evaluation can never disagree."""
+
+from perception_r1.evaluate import grade_answer
+from perception_r1.evaluate.choices import lettered
+from perception_r1.records import Completion
+
+
+def accuracy_reward(completion: Completion) -> float:
+    """1 for the right answer, else 0; a response that was cut off answers nothing."""
+    if completion.truncated:
+        return 0.0
+    choices = lettered(completion.choices) or None
+    return float(grade_answer(completion.text, completion.answer, completion.answer_type, choices=choices).correct)
