@@ -1,8 +1,8 @@
 """Benchmarks: one file and one line of this table each."""
 
 from collections.abc import Mapping
-from types import ModuleType
 
 from perception_r1.benchmarks import world
+from perception_r1.benchmarks.item import Benchmark
 
-BENCHMARKS: Mapping[str, ModuleType] = {"world": world}
+BENCHMARKS: Mapping[str, Benchmark] = {"world": world}

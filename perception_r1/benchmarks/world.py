@@ -1,1 +1,61 @@
-"""The embedded world's held-out charts."""
+r"""The embedded world's held-out charts: nothing in them was seen in training, and every fact of them is known.
+
+    id        heldout-000001-max
+    image     84 x 84 pixels: columns A, B, C
+    question  <image>Which bar is the tallest?
+    choices   A, B, C
+    answer    B
+    stratum   max                       (cmp and max can be guessed, diff cannot)
+    facts     Bar A is 3. Bar B is 9. Bar C is 5.
+
+What a response saw is read off its thought by the rule below, without a judge: so that a judge that trains the
+model cannot also be the one that finds it to see better.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import chain
+
+from perception_r1.benchmarks.item import Item
+from perception_r1.evaluate.layout import outline
+from perception_r1.world.charts import BARS, Task, problems, tasks
+
+COUNT = 513  # of all items: a third each of cmp, max and diff
+
+_CLAUSE = r"(?:(?! (?:and|but|while) bar\b)[^.;,\n]|\.(?=\d)|,(?= ?\d))*"  # a hedge ("7 or 5", "7, 5") belongs to it
+_CLAIM = re.compile(rf"\bbar ([A-Z]) is (\d{_CLAUSE})", re.IGNORECASE)
+_UNIT = re.compile(r"(?: units?)?(?: tall| high)?\s*$")
+
+
+def items(limit: int, seed: int) -> Iterator[Item]:
+    """The first `limit` items, or all of them if it is 0; the same for the same seed."""
+    count = limit or COUNT
+    for problem, task in zip(problems("heldout", count, seed), tasks("heldout", count, seed), strict=True):
+        yield Item(problem, task.question, task.facts, precision=None, beside=_beside(task))
+
+
+def _beside(task: Task) -> tuple[str, ...]:
+    """The heights of the bars that the question is not about."""
+    return tuple(f"Bar {bar} is {task.chart.height(bar)}." for bar in BARS if bar not in task.bars)
+
+
+def read(response: str, item: Item) -> tuple[int, int]:
+    """How many bars the response's thoughts read rightly, of those that are asked about, and how many wrongly, of all.
+
+    A claim is "Bar A is 7" to the end of its clause; a bar of which anything else is claimed too is read wrongly.
+    """
+    claimed: dict[str, set[str]] = {}
+    for bar, height in _claims(response):
+        claimed.setdefault(bar, set()).add(height)
+    truth = {bar: {height} for fact in (*item.facts, *item.beside) for bar, height in _CLAIM.findall(fact)}
+    asked = {bar for fact in item.facts for bar, _ in _CLAIM.findall(fact)}
+    right = sum(claimed.get(bar) == truth[bar] for bar in asked)
+    wrong = sum(heights != truth.get(bar) for bar, heights in claimed.items())
+    return right, wrong
+
+
+def _claims(response: str) -> Iterator[tuple[str, str]]:
+    """The bars and what they are claimed to be, in the finished thoughts of a response."""
+    thoughts = (response[slice(*span)] for span in outline(response).thoughts)
+    for bar, height in chain.from_iterable(_CLAIM.findall(thought) for thought in thoughts):
+        yield bar.upper(), _UNIT.sub("", height)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 
 from perception_r1.evaluate.equality import equal
-from perception_r1.evaluate.notation import TEXT, bare, words
+from perception_r1.evaluate.notation import LONGEST, TEXT, bare, words
 from perception_r1.evaluate.reading import read
 
 Choices = Mapping[str, str]
@@ -38,6 +38,8 @@ def undressed(text: str) -> str:
 
 def _named(text: str, choices: Choices) -> str | None:
     """The letter of the one choice whose text this is, or whose value."""
+    if len(text) > LONGEST:
+        return None
     said = words(text)
     same = [letter for letter, known in choices.items() if said and words(known) == said]
     if not same:
@@ -77,7 +79,7 @@ def all_named(text: str, choices: Choices) -> set[str]:
     left, found = " ".join(text.casefold().split()), set()
     for letter, known in sorted(choices.items(), key=lambda choice: -len(choice[1])):
         said = " ".join(known.casefold().split())
-        if len(said) < 2 and not said.isdigit():
+        if said not in left or (len(said) < 2 and not said.isdigit()):
             continue  # a single letter says nothing in a sentence
         pattern = re.compile(rf"(?<![\w.,]){re.escape(said)}(?!\w|[.,]\d)")
         if pattern.search(left):

@@ -15,7 +15,7 @@ from string import ascii_uppercase
 
 from perception_r1.evaluate.choices import Choices, chosen
 from perception_r1.evaluate.equality import close, equal
-from perception_r1.evaluate.extraction import extract_answer
+from perception_r1.evaluate.extraction import Extraction, extract_answer
 from perception_r1.evaluate.notation import bare, canonical, uniform, words
 from perception_r1.evaluate.reading import read, split_commas
 from perception_r1.records import AnswerType, Status
@@ -47,6 +47,17 @@ def grade_answer(
     choices: Choices | None = None,
 ) -> Grade:
     """The grade of a response against the gold answer; without a type, the gold says what type it is."""
+    return graded(response, gold, answer_type, precision, choices)[1]
+
+
+def graded(
+    response: str,
+    gold: str,
+    answer_type: AnswerType | None = None,
+    precision: float | None = None,
+    choices: Choices | None = None,
+) -> tuple[Extraction, Grade]:
+    """The answer that was found in a response, and its grade."""
     wanted = gold_letter(gold, choices) if choices else None
     options = choices if wanted else None
     kind: AnswerType = "letter" if wanted else answer_type or infer_type(gold)
@@ -54,10 +65,10 @@ def grade_answer(
         options, wanted = _UNTOLD, bare(gold).strip("().")
     said = extract_answer(response, options)
     if said.value is None:
-        return Grade(False, said.status, said.rule)
+        return said, Grade(False, said.status, said.rule)
     if wanted:
-        return Grade(said.value == wanted, "answered", "letter")
-    return Grade(_RULES[kind](said.value, gold, _places(precision)), "answered", kind)
+        return said, Grade(said.value == wanted, "answered", "letter")
+    return said, Grade(_RULES[kind](said.value, gold, _places(precision)), "answered", kind)
 
 
 def gold_letter(gold: str, choices: Choices) -> str | None:

@@ -2,7 +2,7 @@ r"""One spelling for what LaTeX, Unicode and plain text write in many: `\dfrac{1
 
 import re
 
-LONGEST = 2000  # characters; what is longer is no answer
+LONGEST = 400  # characters; what is longer is no answer
 
 _SYMBOLS = {
     "−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "∗": "*", "÷": "/", "⁄": "/", "π": r"\pi ", "√": r"\sqrt ",
