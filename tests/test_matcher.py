@@ -102,6 +102,8 @@ LEFT_OPEN = [
     (BAR, "Bar A is 7. Bar A is not 7."),
     (BAR, "Bar A is 7. It is 5."),
     (BAR, "Bar A is 7. All bars are 5."),
+    (BAR, "Bar A is 7. The leftmost bar is 5."),
+    (BAR, "Bar A is 7 (not really)."),
     (BAR, "Bar A is <s>7</s>."),
     (BAR, "Bar A is ~~7~~."),
     (BAR, "Bar A is 7. <del>x</del>"),

@@ -149,6 +149,12 @@ def test_what_the_question_states_is_not_called_absent_from_its_copy() -> None:
     assert [row.text for row in copied] == ["BC = 7"]
 
 
+def test_another_problems_fact_about_the_same_thing_under_its_other_name_is_not_called_absent() -> None:
+    facts = [annotation("p", 0, "EH is 5 cm"), annotation("p", 1, "KL is 4 cm"), annotation("q", 0, "HE = 23")]
+    gold = gold_set([problem("p"), problem("q")], facts, [], count=2, seed=0)
+    assert [(row.text, row.label) for row in rows(gold, "other problem")] == [("KL is 4 cm", "absent")]
+
+
 def test_dropped_annotations_and_a_second_value_for_one_subject_are_left_out() -> None:
     facts = [
         annotation("p", 0, "Bar A is 7."),

@@ -88,4 +88,8 @@ IT_IS = re.compile(
 )
 
 # A sentence with one of these may speak of any quantity without its name.
-EVERYTHING = _any("all, every, each, both, bars, columns, angles, sides, segments, others?, remaining")
+EVERYTHING = _any(
+    "all, every, each, both, bars, columns, angles, sides, segments, others?, remaining, leftmost, rightmost, middle, "
+    "left, right, centre, center, tallest, shortest, longest",
+    r"|\b(?:bar|column)\b(?! [A-Za-z]\b)",
+)

@@ -11,7 +11,7 @@ _NUMBERED = re.compile(
     r"(?P<subject>[^\n]*?\S)(?P<verb> is | equals | measures | ?= ?|: )"
     r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<tail>[^0-9\n]*)"
 )
-_NAME = re.compile(r"\b[A-Z]{1,3}\b")
+_NAME = re.compile(r"\b[A-Z]{1,6}\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,8 @@ def fact(id: str, text: str) -> Fact:
 
 
 def names(text: str) -> frozenset[str]:
-    """The capital names in a text: A, AB, ABC."""
-    return frozenset(_NAME.findall(text))
+    """The capital names in a text, each with its letters in order, for AB may be called BA: A, AB, ABC."""
+    return frozenset("".join(sorted(name)) for name in _NAME.findall(text))
 
 
 def scenes(
