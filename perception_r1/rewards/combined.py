@@ -6,8 +6,9 @@ its advantage. Here an unknown reward is neutral in its group, or takes its whol
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
+Term = TypeVar("Term")
 Unknown = Literal["group_mean", "drop_row"]
 
 
@@ -19,8 +20,8 @@ def impute(terms_G: Sequence[float | None]) -> list[float]:  # noqa: N803
 
 
 def combined(
-    terms: Mapping[str, Sequence[float | None]],
-    weights: Mapping[str, float],
+    terms: Mapping[Term, Sequence[float | None]],
+    weights: Mapping[Term, float],
     generations: int,
     unknown: Unknown = "group_mean",
 ) -> list[float | None]:

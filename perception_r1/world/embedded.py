@@ -26,9 +26,9 @@ def _extractor(request: Request) -> str:
 
 
 def _judge(request: Request) -> str:
-    from perception_r1.world import judge  # type: ignore[attr-defined, unused-ignore]
+    from perception_r1.world import judge
 
-    return judge.reply(request)  # type: ignore[no-any-return, unused-ignore]
+    return judge.reply(request)
 
 
 EMBEDDED: Mapping[str, Answer] = {

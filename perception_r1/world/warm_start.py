@@ -10,6 +10,7 @@ from typing import Any
 
 from perception_r1.world.charts import QUESTIONS
 from perception_r1.world.demonstrator import LAZY_SHARE, demonstrations
+from perception_r1.world.muon import muon_class
 from perception_r1.world.tiny_vlm import END, START, new_model, new_processor
 
 STEPS, BATCH = 250, 64
@@ -82,5 +83,4 @@ def _optimizers(model: Any) -> list[Any]:
     inner = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "lm_head" not in n]
     chosen = {id(p) for p in inner}
     rest = [p for p in model.parameters() if id(p) not in chosen]
-    muon = torch.optim.Muon(inner, lr=MUON_RATE, weight_decay=0.0)
-    return [muon, torch.optim.AdamW(rest, lr=ADAM_RATE, weight_decay=0.0)]
+    return [muon_class()(inner, lr=MUON_RATE), torch.optim.AdamW(rest, lr=ADAM_RATE, weight_decay=0.0)]
