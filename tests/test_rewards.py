@@ -83,8 +83,8 @@ PROOF = (
     "From the figure, triangle ABC has a right angle at C. The length of side AC is 3 and the length of side BC is 4. "
     "By the Pythagorean theorem, the length of side AB is the square root of 3 squared plus 4 squared, that is 5. "
     "The altitude from C to AB has length AC times BC divided by AB, which is 12 over 5. Therefore the area of "
-    "triangle ABC is one half times 5 times 12 over 5, which is 6. To check, the area of triangle ABC is also one half "
-    "times AC times BC, which is 6. The perimeter is 3 plus 4 plus 5, which is 12, so the inradius is 1."
+    "triangle ABC is one half times 5 times 12 over 5, which is 6. To check, the area of triangle ABC is also one "
+    "half times AC times BC, which is 6. The perimeter is 3 plus 4 plus 5, which is 12, so the inradius is 1."
 )
 ANGLES = ("ABC", "BCD", "CDE", "DEF")
 COSTLESS = {

@@ -11,6 +11,7 @@ from perception_r1.evaluate.reading import read
 Choices = Mapping[str, str]
 
 _DRESS = re.compile(r"[*`$“”\"]|\\(?:text|textbf|mathrm|mathbf|boxed|fbox)(?![a-zA-Z])|\\[()\[\]]")
+_SPACES = re.compile(r"\s+")  # runs of them would make the patterns below slow
 _HEAD = re.compile(r"(?:(?:option|choice|answer) )?[(\[{]?([A-Z])(?![\w'’])[)\]}]?", re.IGNORECASE)
 _DIVIDED = re.compile(r"\s*(?:$|[.):,;\n]|[-–]\s|because\b|since\b|as\b)")
 _ANOTHER = re.compile(r"\s*[,/&;]?\s*(?:\b(?:or|and)\b)?\s*[(\[]?([A-Z])(?![\w'’])")
@@ -32,8 +33,9 @@ def chosen(text: str, choices: Choices) -> str | None:
 
 
 def undressed(text: str) -> str:
-    """The text without marks of emphasis and formula."""
-    return _DRESS.sub("", TEXT.sub(r"\1", text)).strip()
+    """The text without marks of emphasis and formula, and with one space or line end for many."""
+    plain = _DRESS.sub("", TEXT.sub(r"\1", text)).strip()
+    return _SPACES.sub(lambda spaces: "\n" if "\n" in spaces[0] else " ", plain)
 
 
 def _named(text: str, choices: Choices) -> str | None:
