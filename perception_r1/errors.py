@@ -4,7 +4,9 @@ PerceptionError                 one line that names the thing and the remedy
 ├── ConfigError                 a configuration that cannot be right (exit code 2)
 ├── BadProblem                  a problem that cannot be used: no image, an image that does not open, no answer
 ├── GateFailed                  the judge is not good enough to train with
-├── TrainingFailed              the training process ended without a model; holds the end of its log
+├── TrainingFailed              a run that must not go on: too few problems, a judge that fails too often
+├── ProcessFailed               a child process ended without its result; holds the end of its log
+├── StageFailed                 a stage that did not finish: its name, its cause, and the command that goes on
 └── EndpointError               what came instead of a reply; never a score
     ├── Refused                 the request or the key is wrong: asking again would not help
     ├── Unreachable             nobody answers at that address
@@ -33,7 +35,19 @@ class GateFailed(PerceptionError):
 
 
 class TrainingFailed(PerceptionError):
-    """The training process ended without a model."""
+    """A run that must not go on."""
+
+
+class ProcessFailed(PerceptionError):
+    """A child process ended without its result."""
+
+
+class StageFailed(PerceptionError):
+    """A stage that did not finish."""
+
+    def __init__(self, stage: str, cause: BaseException, command: str) -> None:
+        self.stage, self.cause, self.command = stage, cause, command
+        super().__init__(f"{stage} failed: {cause or type(cause).__name__}\nGo on with: {command}")
 
 
 class EndpointError(PerceptionError):

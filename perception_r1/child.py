@@ -1,0 +1,126 @@
+"""Work in a process of its own: started from one JSON file, watched, ended with its parent, its failure brought home.
+
+Torch, CUDA and a distributed launch never share a process with the workflow, and a run can be replayed by hand:
+
+    python -m perception_r1.train RUN.json
+
+A child writes `progress.json` beside its RUN.json, and everything it prints goes to `log.txt` there.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from perception_r1.errors import ProcessFailed
+
+Watch = Callable[[int, int], None]  # done, total
+PARENT = "PERCEPTION_R1_PARENT"
+LOG_END = 30  # lines
+
+
+def run_child(
+    module: str,
+    spec: Mapping[str, Any],
+    folder: Path,
+    processes: int = 1,
+    *,
+    environment: Mapping[str, str] | None = None,
+    keep_open: Sequence[int] = (),
+    watch: Watch | None = None,
+) -> None:
+    """Returns when `python -m module folder/RUN.json` has ended well; raises ProcessFailed with the end of its log."""
+    folder.mkdir(parents=True, exist_ok=True)
+    run = folder / "RUN.json"
+    run.write_text(json.dumps(spec, indent=2, ensure_ascii=False))
+    (folder / "progress.json").unlink(missing_ok=True)
+    log = folder / "log.txt"
+    with log.open("ab") as said:
+        started = said.tell()
+        child = subprocess.Popen(
+            [*_launcher(processes), "-m", module, str(run)],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            env=os.environ | dict(environment or {}) | {PARENT: str(os.getpid()), "PYTHONUNBUFFERED": "1"},
+            pass_fds=keep_open,
+        )
+    try:
+        while child.poll() is None:
+            _show(folder, watch)
+            time.sleep(0.2)
+    finally:
+        if child.poll() is None:  # this process is being ended
+            child.terminate()
+            child.wait()
+    _show(folder, watch)
+    if child.returncode:
+        raise ProcessFailed(_told(module, child.returncode, log, started))
+
+
+def _launcher(processes: int) -> list[str]:
+    """How Python is started: alone, or once for each GPU under accelerate."""
+    if processes == 1:
+        return [sys.executable]
+    return [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(processes)]
+
+
+def _show(folder: Path, watch: Watch | None) -> None:
+    if watch and (state := read_progress(folder)):
+        watch(int(state["done"]), int(state["total"]))
+
+
+def read_progress(folder: Path) -> dict[str, Any]:
+    """What the child last said about how far it is; empty if nothing yet."""
+    try:
+        state: dict[str, Any] = json.loads((folder / "progress.json").read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return state
+
+
+def write_progress(folder: Path, done: int, total: int, **more: Any) -> None:
+    """Says how far the child is; readers never see half of it."""
+    partial = folder / "progress.json.tmp"
+    partial.write_text(json.dumps({"done": done, "total": total, **more}))
+    partial.replace(folder / "progress.json")
+
+
+def _told(module: str, code: int, log: Path, started: int) -> str:
+    """Why a child ended, its own last error line first, and the end of its log."""
+    lines = log.read_bytes()[started:].decode(errors="replace").splitlines()
+    how = f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
+    if code == -9:
+        how += " (SIGKILL: often the machine ran out of memory)"
+    cause = next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
+    end = "\n".join(lines[-LOG_END:])
+    return f"python -m {module} {how}: {cause}\nThe whole log is {log}; it ends:\n{end}"
+
+
+def end_with_parent() -> None:
+    """Ends this process soon after the one that started it is gone, however that went; called first in a child."""
+    parent = os.environ.get(PARENT)
+    if not parent:
+        return  # replayed by hand
+
+    first = os.getppid()
+
+    def look() -> None:
+        while os.getppid() == first and _alive(int(parent)):
+            time.sleep(0.5)
+        os._exit(113)
+
+    threading.Thread(target=look, daemon=True).start()
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True

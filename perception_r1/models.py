@@ -1,0 +1,64 @@
+"""Opening the model that is trained or asked, tiny or real. A folder may stand for a model of the hub."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from perception_r1.errors import ConfigError
+
+QWEN = "qwen2_5_vl"
+POINTER = "hub.json"
+
+
+def write_pointer(folder: Path, repo: str, revision: str) -> Path:
+    """Makes the folder stand for a model of the hub, so that what is made from it can be traced to a revision."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / POINTER).write_text(json.dumps({"repo": repo, "revision": revision}))
+    return folder
+
+
+def _where(folder: Path) -> dict[str, Any]:
+    """What transformers opens for the folder."""
+    pointer = folder / POINTER
+    if not pointer.exists():
+        return {"pretrained_model_name_or_path": str(folder)}
+    hub = json.loads(pointer.read_text())
+    return {"pretrained_model_name_or_path": hub["repo"], "revision": hub["revision"] or None}
+
+
+def open_model(folder: Path, *, bf16: bool = False) -> Any:
+    """The weights."""
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    where = _where(folder)
+    try:
+        return AutoModelForImageTextToText.from_pretrained(**where, dtype=torch.bfloat16 if bf16 else torch.float32)
+    except (OSError, ValueError) as error:
+        name = where["pretrained_model_name_or_path"]
+        raise ConfigError(f"the model {name} cannot be opened: {str(error).splitlines()[0]}") from error
+
+
+def open_processor(folder: Path, *, min_pixels: int = 0, max_pixels: int = 0) -> Any:
+    """The processor, with the pixel budget that training and evaluation share."""
+    from transformers import AutoConfig, AutoProcessor
+
+    from perception_r1.world.tiny_vlm import processor_class
+
+    where = _where(folder)
+    # AutoProcessor returns the bare tokenizer for a class that it does not know, without a word
+    opener = processor_class() if AutoConfig.from_pretrained(**where).model_type == QWEN else AutoProcessor
+    processor = opener.from_pretrained(**where)
+    processor.tokenizer.padding_side = "left"
+    size = processor.image_processor.size
+    if min_pixels:
+        size["shortest_edge"] = min_pixels
+    if max_pixels:
+        size["longest_edge"] = max_pixels
+    return processor
+
+
+def vision_tokens(processor: Any) -> list[int]:
+    """The ids that a policy must never say: a sampled image mark ends the next forward."""
+    ids = [getattr(processor, name, None) for name in ("image_token_id", "video_token_id")]
+    return [token for token in ids if isinstance(token, int)]
