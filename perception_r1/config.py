@@ -39,7 +39,8 @@ def load(path: Path, profile: str = "", overrides: Iterable[str] = ()) -> Config
     except ValidationError as error:
         raise ConfigError("\n".join(_told(path, problem) for problem in error.errors())) from None
     _check(config, path)
-    return config
+    arms = tuple(dataclasses.replace(arm, weights=RECIPES[arm.recipe] | arm.weights) for arm in config.train.arms)
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, arms=arms))
 
 
 def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

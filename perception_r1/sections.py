@@ -100,7 +100,7 @@ class Arm:
     name: Name
     recipe: Name
     answer_types: tuple[AnswerType, ...] = ()  # train on the problems of these types only; empty: on all
-    weights: dict[Weight, float] = field(default_factory=dict)  # in place of the recipe's
+    weights: dict[Weight, float] = field(default_factory=dict)  # instead of the recipe's
 
 
 @model
@@ -140,6 +140,7 @@ class Train:
     clip_low: Positive = 0.2
     clip_high: Positive = 0.2
     loss: Literal["grpo", "dapo", "dr_grpo", "bnpo"] = "dapo"
+    instruction: Literal["none", "layout"] = "layout"  # what the prompt says beside the question
     max_completion_tokens: Count = 1024
     max_pixels: Number = 0  # of an image; 0: as the model's own folder says
     min_pixels: Number = 0
