@@ -1,8 +1,12 @@
-# Two commands: `make test` proves the software on this machine; `make lock` renews the pinned dependencies.
+# `make run` asks and answers the paper's question here; `make test` proves the software on this machine.
+# `make lock` renews the pinned dependencies.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: test lint lock clean
+.PHONY: run test lint lock clean
+
+run: .venv/installed
+	$(BIN)/perception-r1 run --config configs/embedded.toml
 
 test: .venv/installed lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from flows.compare_commands import COMPARE_COMMANDS
+from flows.stage_commands import STAGE_COMMANDS
 from flows.store_commands import STORE_COMMANDS
 
 
@@ -25,7 +26,7 @@ def cli(context: click.Context, store: Path | None, debug: bool) -> None:
     context.obj = store
 
 
-for command in (*STORE_COMMANDS, *COMPARE_COMMANDS):
+for command in (*STAGE_COMMANDS, *STORE_COMMANDS, *COMPARE_COMMANDS):
     cli.add_command(command)
 
 
@@ -45,12 +46,16 @@ def main() -> None:
 
 
 def _is_ours(error: Exception) -> bool:
+    """Whether the message was written for a person."""
+    from perception_r1.errors import PerceptionError
     from storage import StoreError
 
-    return isinstance(error, StoreError)
+    return isinstance(error, PerceptionError | StoreError)
 
 
 def _exit_code(error: Exception) -> int:
+    """2 where the command or its arguments cannot be right, else 1."""
+    from perception_r1.errors import ConfigError
     from storage.errors import BadName, NotFound, Refused
 
-    return 2 if isinstance(error, BadName | NotFound | Refused) else 1
+    return 2 if isinstance(error, BadName | NotFound | Refused | ConfigError) else 1

@@ -1,0 +1,17 @@
+"""Predictions → paired tests between the models, and the spread over seeds."""
+
+import tasks.compare
+from flows.evaluate import every_prediction
+from flows.opening import opened
+from flows.train import every_model
+from storage import Run
+from tasks.orchestration import flow
+
+
+@flow
+def compare(
+    config: str = "configs/embedded.toml", profile: str = "", overrides: tuple[str, ...] = (), store: str = ""
+) -> Run:
+    """The comparison of every pair of models that may be compared."""
+    job = opened("compare", config, profile, overrides, store)
+    return tasks.compare.compare(job, every_prediction(job, every_model(job)))

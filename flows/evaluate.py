@@ -1,0 +1,28 @@
+"""Checkpoints → graded predictions on every benchmark."""
+
+import tasks.evaluate
+from flows.opening import opened
+from flows.train import Model, every_model
+from storage import Artifact
+from tasks.job import Job
+from tasks.orchestration import crew, flow
+
+
+@flow
+def evaluate(
+    config: str = "configs/embedded.toml", profile: str = "", overrides: tuple[str, ...] = (), store: str = ""
+) -> list[Artifact]:
+    """The predictions of every model on every benchmark."""
+    job = opened("evaluate", config, profile, overrides, store)
+    return every_prediction(job, every_model(job))
+
+
+def every_prediction(job: Job, models: list[Model]) -> list[Artifact]:
+    """Each model on each benchmark; as many at once as the configuration says."""
+    with crew(job.config.train.at_once) as submit:
+        found = [
+            submit(tasks.evaluate.evaluate, job, model.name, model.seed, model.checkpoint, benchmark)
+            for benchmark in job.config.evaluate.benchmarks
+            for model in models
+        ]
+    return [predictions.result() for predictions in found]

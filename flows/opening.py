@@ -1,0 +1,26 @@
+"""What every flow begins with: a configuration and a store."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from perception_r1.config import load
+from storage import open_store
+from tasks.job import Job, command_of
+from tasks.orchestration import with_prefect
+
+
+def opened(stage: str, config: str, profile: str, overrides: Sequence[str], store: str) -> Job:
+    """The job that these parameters mean; raises ConfigError before anything is done."""
+    loaded = load(Path(config), profile, overrides)
+    producer = {"stage": stage, **_flow_run()}
+    command = command_of(stage, config, profile, overrides, store)
+    return Job(loaded, open_store(store or None, producer=producer), command)
+
+
+def _flow_run() -> dict[str, str]:
+    """The Prefect run that this is, if it is one."""
+    if not with_prefect():
+        return {}
+    from prefect.runtime import flow_run
+
+    return {"flow_run": str(flow_run.id), "flow_run_name": str(flow_run.name)} if flow_run.id else {}

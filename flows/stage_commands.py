@@ -1,0 +1,113 @@
+"""The commands that do the work: one for each stage, and `run` for all of them."""
+
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flows.screen import print_json
+
+STAGES = {
+    "annotate": "Distil a teacher's right solutions into visual annotations.",
+    "validate": "Try the judge on responses with known verdicts, before anything is trained on its word.",
+    "train": "Train every arm and seed with GRPO.",
+    "evaluate": "Ask every model the held-out questions, and grade the responses.",
+    "compare": "Test the models against each other, paired.",
+    "report": "Write the page with the answer.",
+    "run": "All stages, from problems to the page.",
+}
+PAGE = Path("report.html")
+
+
+def _command(stage: str, says: str) -> click.Command:
+    """The command of one stage. What it stands on is found in the store, or made first."""
+
+    @click.command(stage, help=f"{says} What it stands on is found in the store, or made first.")
+    @click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        default="configs/embedded.toml",
+        show_default=True,
+        help="The configuration.",
+    )
+    @click.option("--profile", default="", help="A profile of the configuration: quick, full, ...")
+    @click.option("--set", "overrides", multiple=True, metavar="STAGE.FIELD=VALUE", help="Override one value.")
+    @click.option("--no-prefect", is_flag=True, help="Without Prefect: the same stages as plain Python.")
+    @click.option("--json", "as_json", is_flag=True, help="Print the artifacts that were made or found as JSON.")
+    @click.pass_obj
+    def command(
+        store: Path | None, config: Path, profile: str, overrides: tuple[str, ...], no_prefect: bool, as_json: bool
+    ) -> None:
+        from perception_r1.config import load
+
+        load(config, profile, overrides)  # what is wrong with it is said before anything heavy is imported
+        _prepare(no_prefect)
+        made = _flow(stage)(str(config), profile, overrides, str(store or ""))
+        _show(stage, made, store, as_json)
+
+    return command
+
+
+STAGE_COMMANDS = tuple(_command(stage, says) for stage, says in STAGES.items())
+
+
+def _flow(stage: str) -> Callable[..., Any]:
+    name = "reproduce" if stage == "run" else stage
+    found: Callable[..., Any] = getattr(importlib.import_module(f"flows.{name}"), name)
+    return found
+
+
+def _prepare(no_prefect: bool) -> None:
+    """Decides, before a flow is imported, how it is run: without Prefect, or with it."""
+    from tasks.orchestration import SWITCH
+
+    if no_prefect:
+        os.environ[SWITCH] = "off"
+        return
+    for name, value in PREFECT.items():
+        os.environ.setdefault(name, value)
+
+
+PREFECT = {
+    "PREFECT_HOME": str(Path(".prefect-r1").absolute()),
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a fresh one takes 19 to 24 s, the default ends at 20
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_LOGGING_LEVEL": "ERROR",
+    "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
+}
+
+
+def _show(stage: str, made: Any, store: Path | None, as_json: bool) -> None:
+    """What came of it: the answer, or the artifacts."""
+    import storage
+    from tasks.report import PAGE as PAGE_NAME
+    from tasks.report import TEXT
+
+    artifacts = _artifacts(made)
+    if as_json:
+        print_json([artifact.record() | {"version": artifact.version} for artifact in artifacts])
+    elif stage in ("run", "report"):
+        folder = storage.open_store(store).get(artifacts[0])
+        partial = PAGE.with_suffix(".tmp")
+        partial.write_bytes((folder / PAGE_NAME).read_bytes())
+        partial.replace(PAGE)
+        click.echo((folder / TEXT).read_text())
+        click.echo(f"The page: {PAGE}    its artifact: {artifacts[0].version}    all: perception-r1 artifacts")
+    else:
+        for artifact in artifacts:
+            click.echo(artifact.version)
+
+
+def _artifacts(made: Any) -> list[Any]:
+    """The artifacts in what a flow returns."""
+    from storage import Artifact, Run
+
+    if isinstance(made, Artifact):
+        return [made]
+    if isinstance(made, Run):
+        return list(made.outputs.values())
+    return [artifact for each in made for artifact in _artifacts(getattr(each, "checkpoint", each))]

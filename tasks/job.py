@@ -1,0 +1,40 @@
+"""What every task is given: the configuration, the store, and the words that lead back to both."""
+
+import os
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from perception_r1.sections import Config, Endpoint
+from storage import Store, Work
+
+
+class Job:
+    """A run of the workflow, or of one stage of it."""
+
+    def __init__(self, config: Config, store: Store, command: str) -> None:
+        self.config = config
+        self.store = store
+        self.command = command
+
+    def endpoint(self, name: str) -> Endpoint:
+        """The settings of an endpoint."""
+        return self.config.endpoints[name]
+
+    def around(self, work: Work) -> dict[str, Any]:
+        """How a child is run: on one thread where the model is tiny, and holding the run's lock as long as it lives."""
+        tiny = self.config.train.model == "world"
+        threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")} if tiny else {}
+        return {"environment": threads, "keep_open": [work.lock]}
+
+    def name(self, *parts: str | int) -> str:
+        """What an artifact of this job is called."""
+        return "-".join([self.config.name, *map(str, parts)])
+
+
+def command_of(stage: str, config: str, profile: str, overrides: Sequence[str], store: str) -> str:
+    """The command line that runs the stage again, or goes on with it."""
+    words = ["perception-r1", *(["--store", store] if store else []), stage, "--config", config]
+    words += ["--profile", profile] if profile else []
+    words += [word for override in overrides for word in ("--set", override)]
+    return shlex.join(words)

@@ -1,0 +1,113 @@
+"""Where the workflow meets Prefect, or does without it.
+
+`flow` and `task` are Prefect's own, or nothing at all where the environment says PERCEPTION_R1_PREFECT=off, as
+`perception-r1 run --no-prefect` does before it imports a flow: the stages are plain Python. Everything else here tells
+a person how far the work is and what came of it, on the terminal and, inside a Prefect run, on its pages.
+"""
+
+import contextvars
+import functools
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
+
+from perception_r1.errors import ConfigError, StageFailed
+from perception_r1.sections import Arm
+from tasks.job import Job
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SWITCH = "PERCEPTION_R1_PREFECT"
+SETTINGS = {"persist_result": False, "log_prints": False}  # the store is the only cache: two caches are two truths
+
+
+def with_prefect() -> bool:
+    """Whether flows and tasks are Prefect's."""
+    return os.environ.get(SWITCH, "on") != "off"
+
+
+def flow(function: Callable[P, R]) -> Callable[P, R]:
+    """The function as a Prefect flow of its name."""
+    if not with_prefect():
+        return function
+    import prefect
+
+    made: Any = prefect.flow(name=function.__name__.replace("_", "-"), validate_parameters=False, **SETTINGS)  # type: ignore[call-overload, unused-ignore]
+    return made(function)  # type: ignore[no-any-return]
+
+
+def task(function: Callable[..., R]) -> Callable[..., R]:
+    """The function as a Prefect task whose first argument is the job; a failure says how to go on."""
+    stage = function.__module__.rpartition(".")[2]
+
+    @functools.wraps(function)
+    def told(job: Job, *rest: Any) -> R:
+        names = (part.name if isinstance(part, Arm) else part for part in rest)
+        title = " ".join([stage, *(str(name) for name in names if isinstance(name, str | int))])
+        try:
+            return function(job, *rest)
+        except StageFailed:
+            raise
+        except Exception as error:  # every cause is brought home under the name of its stage
+            publish_markdown("failure", failure_page(job, title, error))
+            if isinstance(error, ConfigError):
+                raise
+            raise StageFailed(title, error, job.command) from error
+
+    if not with_prefect():
+        return told
+    import prefect
+    from prefect.cache_policies import NO_CACHE
+
+    made: Any = prefect.task(name=function.__name__, cache_policy=NO_CACHE, **SETTINGS)  # type: ignore[call-overload, unused-ignore]
+    return made(told)  # type: ignore[no-any-return]
+
+
+@contextmanager
+def crew(at_once: int) -> Iterator[Callable[..., Future[Any]]]:
+    """Gives a `submit` for calls that run side by side, first come first served; what is submitted is finished."""
+    pool = ThreadPoolExecutor(at_once)
+    try:
+        yield lambda function, *given: pool.submit(contextvars.copy_context().run, function, *given)
+        pool.shutdown()
+    except BaseException:  # Ctrl-C: what waits is not begun
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+
+
+def failure_page(job: Job, title: str, error: Exception) -> str:
+    """What a person needs to know about a failed stage."""
+    cause, _, rest = str(error).partition("\n")
+    shown = f"\n\n```\n{rest}\n```" if rest else ""
+    return f"# {title} failed\n\n**Cause**: {cause or type(error).__name__}{shown}\n\n**Go on with**: `{job.command}`\n"
+
+
+def publish_markdown(key: str, text: str) -> None:
+    """Shows the text on the page of the running Prefect run."""
+    if _inside_run():
+        from prefect.artifacts import create_markdown_artifact
+
+        create_markdown_artifact(text, key=_key(key))
+
+
+def publish_table(key: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], says: str = "") -> None:
+    """Shows the rows as a table on the page of the running Prefect run."""
+    if _inside_run():
+        from prefect.artifacts import create_table_artifact
+
+        create_table_artifact([dict(zip(columns, row, strict=True)) for row in rows], key=_key(key), description=says)
+
+
+def _key(key: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in key.lower())
+
+
+def _inside_run() -> bool:
+    if not with_prefect():
+        return False
+    from prefect.context import FlowRunContext, TaskRunContext
+
+    return bool(TaskRunContext.get() or FlowRunContext.get())

@@ -1,0 +1,71 @@
+"""All findings in; one page out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from perception_r1.compare.family import ArmSummary, Contrast
+from perception_r1.report import Findings, page, summary
+from perception_r1.sections import plain
+from perception_r1.table import records_of
+from perception_r1.train.ledger import TERMS
+from storage import Artifact, Run, sql, stage
+from tasks.annotate import counted, measured
+from tasks.job import Job
+from tasks.orchestration import publish_markdown, task
+from tasks.progress import watching
+from tasks.validate import judge_report
+
+PAGE, TEXT = "index.html", "summary.txt"
+
+
+@task
+def report(job: Job, annotated: Run, judged: Run, predictions: Sequence[Artifact], compared: Run) -> Artifact:
+    """The page, and the same for a terminal, in a folder."""
+    name = f"report/{job.name()}"
+    rollouts = {
+        arm.name: [job.store.latest("rollouts", job.name(arm.name, f"seed{seed}")) for seed in job.config.train.seeds]
+        for arm in job.config.train.arms
+    }
+    runs = [version for run in (annotated, judged, compared) for version in run.outputs.values()]
+    inputs = [*runs, *predictions, *(version for versions in rollouts.values() for version in versions)]
+
+    def body(work: Any) -> dict[str, Any]:
+        found = Findings(
+            title=job.config.report.title,
+            meaningless=job.config.report.meaningless,
+            contrasts=_rows(job, compared, "comparison", Contrast),
+            spread=_rows(job, compared, "spread", ArmSummary),
+            judge=judge_report(job, judged),
+            funnel=counted(job, annotated),
+            quality=measured(job, annotated),
+            config=plain(job.config),
+            versions=[(version.kind, version.version) for version in inputs],
+            made=max(version.created for version in inputs),
+            control=next((arm.name for arm in job.config.train.arms if arm.name == "control"), ""),
+            rollouts={arm: _curve(job, versions) for arm, versions in rollouts.items()},
+        )
+        folder = work.path / "report"
+        folder.mkdir(exist_ok=True)
+        (folder / PAGE).write_text(page(found))
+        (folder / TEXT).write_text(summary(found))
+        return {name: folder}
+
+    with watching("report"):
+        made = stage(job.store, "report", inputs, plain(job.config), body)[name]
+    publish_markdown("report", f"```\n{(job.store.get(made) / TEXT).read_text()}\n```")
+    return made
+
+
+def _rows(job: Job, run: Run, kind: str, record: type) -> list[Any]:
+    return records_of(job.store.get(run[f"{kind}/{job.name()}"]).to_pylist(), record)
+
+
+def _curve(job: Job, rollouts: Sequence[Artifact]) -> list[dict[str, float]]:
+    """The mean of each reward at each step, over the seeds."""
+    terms = ", ".join(f"avg({term}) AS {term}" for term in TERMS)
+    versions = ", ".join(f"'{version.version}'" for version in rollouts)
+    found = sql(
+        f"SELECT step, {terms} FROM rollouts WHERE _version IN ({versions}) GROUP BY step ORDER BY step", job.store
+    )
+    rows = (dict(zip(found.columns, row, strict=True)) for row in found.fetchall())
+    return [{key: value for key, value in row.items() if value is not None} for row in rows]

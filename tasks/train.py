@@ -1,0 +1,80 @@
+"""Annotated problems and a base model in; a checkpoint and every rollout out, for one arm and one seed."""
+
+from typing import Any
+
+from perception_r1.child import run_child
+from perception_r1.models import write_pointer
+from perception_r1.sections import Arm, identity
+from perception_r1.train import ledger
+from perception_r1.train.spec import RunSpec
+from storage import Artifact, sql, stage
+from tasks.job import Job
+from tasks.orchestration import publish_table, task
+from tasks.progress import watching
+
+
+@task
+def base(job: Job, seed: int) -> Artifact:
+    """The model that every arm of a seed starts from: the tiny one, warm-started, or a name on the hub."""
+    train = job.config.train
+    name = f"checkpoint/{job.name('base', f'seed{seed}')}"
+    config: dict[str, Any] = {"model": train.model, "revision": train.revision}
+    if train.model == "world":
+        config |= {"steps": train.warm_start_steps, "seed": seed}
+
+    def body(work: Any) -> dict[str, Any]:
+        if train.model != "world":
+            return {name: write_pointer(work.path / "model", train.model, train.revision)}
+        spec = {"folder": str(work.path), "seed": seed, "steps": train.warm_start_steps}
+        run_child("perception_r1.world", spec, work.path, **job.around(work), watch=watch)
+        return {name: work.path / "model"}
+
+    with watching(f"warm start, seed {seed}") as watch:
+        return stage(job.store, "base", [], config, body, code=["perception_r1.world.__main__"])[name]
+
+
+@task
+def train(job: Job, arm: Arm, seed: int, start: Artifact) -> Artifact:
+    """The checkpoint of one arm and one seed."""
+    name = job.name(arm.name, f"seed{seed}")
+    problems, annotations = (job.store.latest(kind, job.name()) for kind in ("problems", "annotations"))
+    judge = job.endpoint(job.config.validate.judge) if arm.weights.get("perception") else None
+    settings = {key: value for key, value in identity(job.config.train).items() if key not in OTHERS}
+    config = settings | {"weights": arm.weights, "answer_types": list(arm.answer_types), "seed": seed}
+    config |= {"judge": identity(judge) if judge else None}
+
+    def body(work: Any) -> dict[str, Any]:
+        spec = RunSpec(
+            folder=work.path,
+            base=job.store.get(start),
+            problems=job.store.path(problems),
+            annotations=job.store.path(annotations),
+            weights=arm.weights,
+            answer_types=arm.answer_types,
+            seed=seed,
+            train=job.config.train,
+            judge=judge,
+        )
+        processes = job.config.train.processes
+        run_child("perception_r1.train", spec.as_json(), work.path, processes, **job.around(work), watch=watch)
+        return {f"checkpoint/{name}": spec.model, f"rollouts/{name}": ledger.read(spec.rollouts)}
+
+    with watching(f"train {arm.name}, seed {seed}") as watch:
+        code = ["perception_r1.train.__main__"]
+        run = stage(job.store, "train", [problems, annotations, start], config, body, code=code)
+    publish_table(f"train {name}", *_curve(job, run[f"rollouts/{name}"]))
+    return run[f"checkpoint/{name}"]
+
+
+OTHERS = ("model", "revision", "warm_start_steps", "arms", "seeds")  # what other runs of the stage are, and the base
+
+
+def _curve(job: Job, rollouts: Artifact) -> Any:
+    """The rewards over the steps, in ten rows, with what the table says."""
+    terms = ", ".join(f"round(avg({term}), 3) AS {term}" for term in ledger.TERMS)
+    found = sql(
+        f"SELECT min(step) AS step, {terms} FROM rollouts WHERE _version = '{rollouts.version}' "
+        "GROUP BY step // (1 + (SELECT max(step) FROM rollouts) // 10) ORDER BY step",
+        job.store,
+    )
+    return list(found.columns), found.fetchall(), "Mean rewards over the steps"

@@ -1,0 +1,120 @@
+"""The whole graph, really run: quick, without Prefect, killed and gone on with, and under Prefect."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import storage
+
+ROOT = Path(__file__).resolve().parent.parent
+QUICK = ["run", "--config", str(ROOT / "configs" / "embedded.toml"), "--profile", "quick"]
+# smaller still than quick: these tests are about the graph, not about the numbers
+SMALLER = [
+    word
+    for override in (
+        "train.warm_start_steps=3",
+        "train.steps=2",
+        "train.save_every=1",
+        "evaluate.items=12",
+        "annotate.problems.count=24",
+        "validate.problems=4",
+    )
+    for word in ("--set", override)
+]
+KINDS = {
+    "annotations", "checkpoint", "comparison", "gold_verdicts", "judge_report", "predictions", "problems", "report",
+    "rollouts", "spread", "trajectories",
+}  # fmt: skip
+
+
+def perception_r1(folder: Path, *words: str) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PERCEPTION"))}
+    environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "flows", *words]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, cwd=folder, stdout=pipe, stderr=pipe, text=True, env=environment, start_new_session=True
+    )
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """The content of every artifact but the page, which names the time."""
+    store = storage.open_store(folder / ".perception-r1")
+    return {v.version: v.digest for v in storage.artifacts(store) if v.kind not in ("report",)}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("done")
+    run = perception_r1(folder, *QUICK, *SMALLER, "--no-prefect")
+    out, err = run.communicate()
+    assert run.returncode == 0, err[-3000:]
+    assert "MEANINGLESS" in out
+    return folder
+
+
+@pytest.mark.timeout(300)
+def test_the_whole_graph_runs_and_every_artifact_is_there(done: Path) -> None:
+    store = storage.open_store(done / ".perception-r1")
+    assert {version.kind for version in storage.artifacts(store)} == KINDS
+    assert storage.verify(store) == []
+    page = (done / "report.html").read_text()
+    assert "<svg" in page
+    assert "http" not in page.replace("http://www.w3.org", "").replace("https://arxiv.org", "")
+
+
+def test_a_second_run_finds_everything(done: Path) -> None:
+    before = digests(done)
+    run = perception_r1(done, *QUICK, *SMALLER, "--no-prefect", "--json")
+    out, err = run.communicate()
+    assert run.returncode == 0, err
+    assert json.loads(out)[0]["kind"] == "report"
+    assert digests(done) == before
+
+
+def test_annotations_come_from_the_teacher_and_not_from_the_truth(done: Path) -> None:
+    store = storage.open_store(done / ".perception-r1")
+    made = store.latest("annotations", "embedded")
+    assert {parent.version.partition("/")[0] for parent in made.parents} == {"problems"}
+    dropped = storage.sql("SELECT count(*) FROM trajectories WHERE dropped <> ''", store).fetchall()[0][0]
+    assert dropped > 0, "the teacher never erred, so the filter had no work"
+
+
+@pytest.mark.timeout(600)
+def test_a_run_that_is_killed_at_any_moment_ends_in_the_same_artifacts(done: Path, tmp_path: Path) -> None:
+    chance = random.Random(7)
+    for _ in range(3):
+        run = perception_r1(tmp_path, *QUICK, *SMALLER, "--no-prefect")
+        time.sleep(chance.uniform(3, 25))
+        os.kill(run.pid, signal.SIGKILL)
+        run.communicate()
+    run = perception_r1(tmp_path, *QUICK, *SMALLER, "--no-prefect")
+    _, err = run.communicate()
+    assert run.returncode == 0, err[-3000:]
+    assert digests(tmp_path) == digests(done)
+
+
+@pytest.mark.timeout(300)
+def test_under_prefect_the_same_artifacts_are_found(done: Path) -> None:
+    before = digests(done)
+    run = perception_r1(done, *QUICK, *SMALLER)
+    _, err = run.communicate()
+    assert run.returncode == 0, err[-3000:]
+    assert digests(done) == before
+
+
+def test_a_failed_stage_names_itself_its_cause_and_the_way_on(done: Path) -> None:
+    words = [*QUICK, *SMALLER, "--set", "validate.enforce=true", "--no-prefect"]
+    run = perception_r1(done, *words)
+    _, err = run.communicate()
+    assert run.returncode == 1
+    assert "validate failed" in err
+    assert "Go on with: perception-r1 run --config" in err
+    assert "Traceback" not in err
