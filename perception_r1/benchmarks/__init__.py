@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from perception_r1.benchmarks import world
+from perception_r1.benchmarks import geometry3k, world
 from perception_r1.benchmarks.item import Benchmark
 
-BENCHMARKS: Mapping[str, Benchmark] = {"world": world}
+BENCHMARKS: Mapping[str, Benchmark] = {"geometry3k": geometry3k, "world": world}
