@@ -9,7 +9,7 @@ run: .venv/installed
 	$(BIN)/perception-r1 run --config configs/embedded.toml
 
 test: .venv/installed lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope
 
 lint: .venv/installed
 	$(BIN)/ruff check .

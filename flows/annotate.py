@@ -8,7 +8,11 @@ from tasks.orchestration import flow
 
 @flow
 def annotate(
-    config: str = "configs/embedded.toml", profile: str = "", overrides: tuple[str, ...] = (), store: str = ""
+    config: str = "configs/embedded.toml",
+    profile: str = "",
+    overrides: tuple[str, ...] = (),
+    store: str = "",
+    force: bool = False,
 ) -> Run:
     """The annotations and the trajectories that they were found in."""
-    return tasks.annotate.annotate(opened("annotate", config, profile, overrides, store))
+    return tasks.annotate.annotate(opened("annotate", config, profile, overrides, store, force))

@@ -10,8 +10,12 @@ from tasks.orchestration import flow
 
 @flow
 def compare(
-    config: str = "configs/embedded.toml", profile: str = "", overrides: tuple[str, ...] = (), store: str = ""
+    config: str = "configs/embedded.toml",
+    profile: str = "",
+    overrides: tuple[str, ...] = (),
+    store: str = "",
+    force: bool = False,
 ) -> Run:
     """The comparison of every pair of models that may be compared."""
-    job = opened("compare", config, profile, overrides, store)
+    job = opened("compare", config, profile, overrides, store, force)
     return tasks.compare.compare(job, every_prediction(job, every_model(job)))

@@ -10,10 +10,14 @@ from tasks.orchestration import crew, flow
 
 @flow
 def evaluate(
-    config: str = "configs/embedded.toml", profile: str = "", overrides: tuple[str, ...] = (), store: str = ""
+    config: str = "configs/embedded.toml",
+    profile: str = "",
+    overrides: tuple[str, ...] = (),
+    store: str = "",
+    force: bool = False,
 ) -> list[Artifact]:
     """The predictions of every model on every benchmark."""
-    job = opened("evaluate", config, profile, overrides, store)
+    job = opened("evaluate", config, profile, overrides, store, force)
     return every_prediction(job, every_model(job))
 
 

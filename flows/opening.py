@@ -9,12 +9,12 @@ from tasks.job import Job, command_of
 from tasks.orchestration import with_prefect
 
 
-def opened(stage: str, config: str, profile: str, overrides: Sequence[str], store: str) -> Job:
+def opened(stage: str, config: str, profile: str, overrides: Sequence[str], store: str, force: bool) -> Job:
     """The job that these parameters mean; raises ConfigError before anything is done."""
     loaded = load(Path(config), profile, overrides)
     producer = {"stage": stage, **_flow_run()}
     command = command_of(stage, config, profile, overrides, store)
-    return Job(loaded, open_store(store or None, producer=producer), command)
+    return Job(loaded, open_store(store or None, producer=producer), command, stage if force else "")
 
 
 def _flow_run() -> dict[str, str]:

@@ -8,7 +8,11 @@ from tasks.orchestration import flow
 
 @flow
 def report(
-    config: str = "configs/embedded.toml", profile: str = "", overrides: tuple[str, ...] = (), store: str = ""
+    config: str = "configs/embedded.toml",
+    profile: str = "",
+    overrides: tuple[str, ...] = (),
+    store: str = "",
+    force: bool = False,
 ) -> Artifact:
     """The page with the answer."""
-    return answered(opened("report", config, profile, overrides, store))
+    return answered(opened("report", config, profile, overrides, store, force))

@@ -21,10 +21,14 @@ from tasks.validate import validate
 
 @flow
 def reproduce(
-    config: str = "configs/embedded.toml", profile: str = "", overrides: tuple[str, ...] = (), store: str = ""
+    config: str = "configs/embedded.toml",
+    profile: str = "",
+    overrides: tuple[str, ...] = (),
+    store: str = "",
+    force: bool = False,
 ) -> Artifact:
     """The page with the answer."""
-    return answered(opened("run", config, profile, overrides, store))
+    return answered(opened("run", config, profile, overrides, store, force))
 
 
 def answered(job: Job) -> Artifact:

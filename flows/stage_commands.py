@@ -35,17 +35,24 @@ def _command(stage: str, says: str) -> click.Command:
     )
     @click.option("--profile", default="", help="A profile of the configuration: quick, full, ...")
     @click.option("--set", "overrides", multiple=True, metavar="STAGE.FIELD=VALUE", help="Override one value.")
+    @click.option("--force", is_flag=True, help="Do it again though its result is there.")
     @click.option("--no-prefect", is_flag=True, help="Without Prefect: the same stages as plain Python.")
     @click.option("--json", "as_json", is_flag=True, help="Print the artifacts that were made or found as JSON.")
     @click.pass_obj
     def command(
-        store: Path | None, config: Path, profile: str, overrides: tuple[str, ...], no_prefect: bool, as_json: bool
+        store: Path | None,
+        config: Path,
+        profile: str,
+        overrides: tuple[str, ...],
+        force: bool,
+        no_prefect: bool,
+        as_json: bool,
     ) -> None:
         from perception_r1.config import load
 
         load(config, profile, overrides)  # what is wrong with it is said before anything heavy is imported
         _prepare(no_prefect)
-        made = _flow(stage)(str(config), profile, overrides, str(store or ""))
+        made = _flow(stage)(str(config), profile, overrides, str(store or ""), force)
         _show(stage, made, store, as_json)
 
     return command

@@ -24,10 +24,14 @@ class Model:
 
 @flow
 def train(
-    config: str = "configs/embedded.toml", profile: str = "", overrides: tuple[str, ...] = (), store: str = ""
+    config: str = "configs/embedded.toml",
+    profile: str = "",
+    overrides: tuple[str, ...] = (),
+    store: str = "",
+    force: bool = False,
 ) -> list[Model]:
     """The models of every arm and seed, after their judge was found good enough."""
-    job = opened("train", config, profile, overrides, store)
+    job = opened("train", config, profile, overrides, store, force)
     tasks.validate.validate(job, tasks.annotate.annotate(job))
     return every_model(job)
 

@@ -9,8 +9,12 @@ from tasks.orchestration import flow
 
 @flow
 def validate(
-    config: str = "configs/embedded.toml", profile: str = "", overrides: tuple[str, ...] = (), store: str = ""
+    config: str = "configs/embedded.toml",
+    profile: str = "",
+    overrides: tuple[str, ...] = (),
+    store: str = "",
+    force: bool = False,
 ) -> Run:
     """The judge's report; a judge that fails its gates fails the run."""
-    job = opened("validate", config, profile, overrides, store)
+    job = opened("validate", config, profile, overrides, store, force)
     return tasks.validate.validate(job, tasks.annotate.annotate(job))

@@ -51,7 +51,7 @@ def annotate(job: Job) -> Run:
         }
 
     with watching("annotate") as watch:
-        run = stage(job.store, "annotate", [problems], config, body)
+        run = stage(job.store, "annotate", [problems], config, body, force=job.forced("annotate"))
     publish_table("annotate", ["step", "count"], counted(job, run), "From problems to clean annotations")
     return run
 

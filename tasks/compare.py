@@ -28,7 +28,7 @@ def compare(job: Job, predictions: Sequence[Artifact]) -> Run:
         }
 
     with watching("compare"):
-        run = stage(job.store, "compare", predictions, config, body)
+        run = stage(job.store, "compare", predictions, config, body, force=job.forced("compare"))
     columns = ["outcome", "kind", "first", "second", "seed", "n", "difference", "p_exact", "p_adjusted", "sentence"]
     found = job.store.get(run[f"comparison/{job.name()}"], columns).to_pylist()
     publish_table("compare", columns, [list(row.values()) for row in found], "Every paired test")

@@ -39,7 +39,7 @@ def evaluate(job: Job, model: str, seed: int, checkpoint: Artifact, benchmark: s
 
     with watching(f"evaluate {model}, seed {seed} on {benchmark}") as watch:
         code = ["perception_r1.evaluate.__main__", f"perception_r1.benchmarks.{benchmark}"]
-        found = stage(job.store, "evaluate", [checkpoint], config, body, code=code)[name]
+        found = stage(job.store, "evaluate", [checkpoint], config, body, code=code, force=job.forced("evaluate"))[name]
     publish_table(name, *_scores(job, found))
     return found
 

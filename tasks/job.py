@@ -12,10 +12,15 @@ from storage import Store, Work
 class Job:
     """A run of the workflow, or of one stage of it."""
 
-    def __init__(self, config: Config, store: Store, command: str) -> None:
+    def __init__(self, config: Config, store: Store, command: str, again: str = "") -> None:
         self.config = config
         self.store = store
         self.command = command
+        self.again = again  # the stage that is done again though its result is there; "run" is all of them
+
+    def forced(self, stage: str) -> bool:
+        """Whether the stage is done again though its result is there."""
+        return self.again in (stage, "run")
 
     def endpoint(self, name: str) -> Endpoint:
         """The settings of an endpoint."""

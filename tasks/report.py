@@ -51,7 +51,7 @@ def report(job: Job, annotated: Run, judged: Run, predictions: Sequence[Artifact
         return {name: folder}
 
     with watching("report"):
-        made = stage(job.store, "report", inputs, plain(job.config), body)[name]
+        made = stage(job.store, "report", inputs, plain(job.config), body, force=job.forced("report"))[name]
     publish_markdown("report", f"```\n{(job.store.get(made) / TEXT).read_text()}\n```")
     return made
 

@@ -61,7 +61,9 @@ def train(job: Job, arm: Arm, seed: int, start: Artifact) -> Artifact:
 
     with watching(f"train {arm.name}, seed {seed}") as watch:
         code = ["perception_r1.train.__main__"]
-        run = stage(job.store, "train", [problems, annotations, start], config, body, code=code)
+        run = stage(
+            job.store, "train", [problems, annotations, start], config, body, code=code, force=job.forced("train")
+        )
     publish_table(f"train {name}", *_curve(job, run[f"rollouts/{name}"]))
     return run[f"checkpoint/{name}"]
 

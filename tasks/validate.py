@@ -40,7 +40,7 @@ def validate(job: Job, annotated: Run) -> Run:
         return {f"gold_verdicts/{name}": table_of(gold, GoldVerdict), f"judge_report/{name}": [report]}
 
     with watching("validate") as watch:
-        run = stage(job.store, "validate", inputs, config, body)
+        run = stage(job.store, "validate", inputs, config, body, force=job.forced("validate"))
     report = judge_report(job, run)
     publish_table("validate", list(report["gates"][0]), [list(gate.values()) for gate in report["gates"]], "The gates")
     check([Gate(**gate) for gate in report["gates"]], settings.enforce)
