@@ -1,0 +1,122 @@
+"""Processes that outlive the command that started them: started with a log, found again, and ended for certain.
+
+A process is known by its number and by when it started: a number that another program has since been given is not it.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+LOG_END = 30  # lines
+SAME_START_S = 2.0  # the clock that a start is told by may be set; no number comes round again so soon
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A process of ours: what it is for, its number, when it started (seconds since 1970), and where it writes."""
+
+    name: str
+    pid: int
+    started: float
+    log: str
+
+
+def spawn(name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> Service:
+    """The started process; it has a session of its own, and what it writes is added to `log`."""
+    import psutil  # type: ignore[import-untyped, unused-ignore]
+
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as said, _default_interrupt():
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            env=dict(environment),
+            start_new_session=True,
+        )
+    return Service(name, child.pid, psutil.Process(child.pid).create_time(), str(log))
+
+
+@contextmanager
+def _default_interrupt() -> Iterator[None]:
+    """Children begin with default signals, even where a script started this process with Ctrl-C ignored (`… &`).
+
+    A Prefect worker that inherits an ignored SIGINT does not end on SIGTERM either.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def is_running(service: Service) -> bool:
+    """Whether it is still that process, and no corpse."""
+    return _found(service) is not None
+
+
+def end(service: Service, grace_s: float = 15.0) -> bool:
+    """Ends the process and everything it started, politely at first; whether there was anything to end."""
+    import psutil
+
+    process = _found(service)
+    if process is None:
+        return False
+    family = [process]
+    with suppress(psutil.NoSuchProcess):
+        family += process.children(recursive=True)
+    _ask(process)
+    psutil.wait_procs([process], timeout=grace_s)
+    for other in family[1:]:
+        _ask(other)
+    _, left = psutil.wait_procs(family, timeout=5)
+    for other in left:
+        with suppress(psutil.NoSuchProcess):
+            other.kill()
+    psutil.wait_procs(left, timeout=5)
+    return True
+
+
+def log_end(log: str | Path) -> str:
+    """The last lines of a log."""
+    try:
+        lines = Path(log).read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return "(no log was written)"
+    return "\n".join(lines[-LOG_END:]) or "(the log is empty)"
+
+
+def python(*words: str) -> list[str]:
+    """A command line for this very Python; no folder of ours is put before the installed packages."""
+    return [sys.executable, "-P", *words]
+
+
+def inherited(without: tuple[str, ...] = ()) -> dict[str, str]:
+    """This process's environment, but for the variables that begin with one of these."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(without)}
+
+
+def _ask(process: Any) -> None:
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        process.terminate()
+
+
+def _found(service: Service) -> Any:
+    """The process as psutil knows it, or None if it is gone."""
+    import psutil
+
+    try:
+        process = psutil.Process(service.pid)
+        same = abs(process.create_time() - service.started) < SAME_START_S
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except psutil.NoSuchProcess:
+        return None
