@@ -1,33 +1,41 @@
 """The few questions that are put to a Prefect server without importing Prefect, which takes seconds."""
 
 import json
-import urllib.error
 import urllib.request
+from datetime import UTC, datetime
 from typing import Any
+
+from flows.processes import ServicesError
 
 TIMEOUT_S = 10.0
 POOLS = {"cpu": 2, "gpu": 1}  # runs at once; more than one on a GPU would not fit
-
 UNFINISHED = ["RUNNING", "PENDING", "CANCELLING"]
+
+
+class ServerSilent(ServicesError):
+    """The Prefect server gave no answer that can be used."""
 
 
 def is_healthy(url: str, timeout_s: float = 2.0) -> bool:
     """Whether a Prefect server answers at the URL."""
     try:
-        return bool(ask(url, "health", timeout_s=timeout_s) is True)
-    except (OSError, ValueError):
+        return ask(url, "health", timeout_s=timeout_s) is True
+    except ServerSilent:
         return False
 
 
 def ask(url: str, path: str, body: Any = None, timeout_s: float = TIMEOUT_S) -> Any:
-    """What the server answers; raises OSError where it does not, and ValueError where it is no JSON."""
+    """What the server answers; raises ServerSilent where that is nothing, a refusal, or no JSON."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{url}/api/{path}", data, {"Content-Type": "application/json"})
     direct = urllib.request.build_opener(
         urllib.request.ProxyHandler({})
     )  # a proxy cannot reach this machine's loopback
-    with direct.open(request, timeout=timeout_s) as answer:
-        return json.loads(answer.read() or b"null")
+    try:
+        with direct.open(request, timeout=timeout_s) as answer:
+            return json.loads(answer.read() or b"null")
+    except (OSError, ValueError) as error:
+        raise ServerSilent(f"the Prefect server does not answer {url}/api/{path}: {error}") from error
 
 
 def pools(url: str) -> list[dict[str, Any]]:
@@ -44,9 +52,11 @@ def pools(url: str) -> list[dict[str, Any]]:
     ]
 
 
-def workers_online(url: str, pool: str) -> int:
-    """How many workers of a pool are online."""
-    return len(ask(url, f"work_pools/{pool}/workers/filter", {"workers": {"status": {"any_": ["ONLINE"]}}}))
+def workers_online(url: str, pool: str, since: float = 0.0) -> int:
+    """How many workers of a pool are online, and were heard since then (seconds since 1970)."""
+    heard = {"after_": datetime.fromtimestamp(since, UTC).isoformat()}
+    which = {"workers": {"status": {"any_": ["ONLINE"]}, "last_heartbeat_time": heard}}
+    return len(ask(url, f"work_pools/{pool}/workers/filter", which))
 
 
 def deployments(url: str) -> list[dict[str, Any]]:

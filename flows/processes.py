@@ -5,16 +5,21 @@ A process is known by its number and by when it started: a number that another p
 
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 LOG_END = 30  # lines
 SAME_START_S = 2.0  # the clock that a start is told by may be set; no number comes round again so soon
+
+
+class ServicesError(Exception):
+    """Something about our processes that a person has to know; its message is meant for him."""
+
+    exit_code = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,34 +32,28 @@ class Service:
     log: str
 
 
-def spawn(name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> Service:
-    """The started process; it has a session of its own, and what it writes is added to `log`."""
+def spawn(name: str, command: list[str], environment: Mapping[str, str], log: Path) -> Service:
+    """The started process; it has a session of its own, and what it writes is added to `log`.
+
+    It hears Ctrl-C even where a script started this process with that signal ignored (`… &`): a Prefect worker that
+    inherits an ignored SIGINT does not end on SIGTERM either.
+    """
     import psutil  # type: ignore[import-untyped, unused-ignore]
 
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as said, _default_interrupt():
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=subprocess.STDOUT,
-            env=dict(environment),
-            start_new_session=True,
-        )
-    return Service(name, child.pid, psutil.Process(child.pid).create_time(), str(log))
-
-
-@contextmanager
-def _default_interrupt() -> Iterator[None]:
-    """Children begin with default signals, even where a script started this process with Ctrl-C ignored (`… &`).
-
-    A Prefect worker that inherits an ignored SIGINT does not end on SIGTERM either.
-    """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    pid = os.posix_spawn(
+        command[0],
+        command,
+        environment,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+        setsigdef=[signal.SIGINT, signal.SIGTERM],
+    )
+    return Service(name, pid, psutil.Process(pid).create_time(), str(log))
 
 
 def is_running(service: Service) -> bool:
@@ -62,8 +61,8 @@ def is_running(service: Service) -> bool:
     return _found(service) is not None
 
 
-def end(service: Service, grace_s: float = 15.0) -> bool:
-    """Ends the process and everything it started, politely at first; whether there was anything to end."""
+def end(service: Service, grace_s: float = 10.0) -> bool:
+    """Ends the process, then everything it started, politely at first; whether there was anything to end."""
     import psutil
 
     process = _found(service)
@@ -76,7 +75,7 @@ def end(service: Service, grace_s: float = 15.0) -> bool:
     psutil.wait_procs([process], timeout=grace_s)
     for other in family[1:]:
         _ask(other)
-    _, left = psutil.wait_procs(family, timeout=5)
+    _, left = psutil.wait_procs(family, timeout=grace_s)
     for other in left:
         with suppress(psutil.NoSuchProcess):
             other.kill()

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from flows import prefect_api
 from flows.prefect_api import POOLS
-from flows.processes import Service, end, inherited, is_running, log_end, python, spawn
+from flows.processes import Service, ServicesError, end, inherited, is_running, log_end, python, spawn
 
 Watch = Callable[[int, int], None]  # done, total
 Step = Callable[[str], AbstractContextManager[Watch]]
@@ -31,14 +31,8 @@ PATIENCE_S = 120  # for the server; a fresh one takes 12 to 23 s on two cores
 WORKER_PATIENCE_S = 60
 
 
-class ServicesError(Exception):
-    """Something about the services that a person has to know; its message is meant for him."""
-
-    exit_code = 1
-
-
-class PortInUse(ServicesError):
-    """The server cannot be where it was asked to be."""
+class CannotBeRight(ServicesError):
+    """What was asked for is impossible: a port that is taken, a folder without deployments."""
 
     exit_code = 2
 
@@ -78,13 +72,14 @@ def read_services(home: Path) -> Services:
 def bring_up(home: Path, port: int, step: Step) -> Services:
     """Everything running; what ran already is kept. On failure nothing that this call started is left."""
     home = home.resolve()
+    plan = _plan()
     with _alone(home), ExitStack() as undo:
         known = read_services(home)
         services = replace(known, processes=tuple(filter(is_running, known.processes)))
         services = _with_server(home, port, services, step, undo)
         environment = environment_of(home, services.url)
         _provide(home, environment, step)
-        services = _deployed(home, environment, services, step)
+        services = _deployed(home, plan, environment, services, step)
         services = _with_workers(home, environment, services, step, undo)
         undo.pop_all()
         return services
@@ -133,10 +128,10 @@ def _with_server(home: Path, port: int, services: Services, step: Step, undo: Ex
     """The services with a server that answers."""
     if _running(services, "server"):
         if services.url != _url(port):
-            raise PortInUse(f"the server already runs at {services.url}; to move it: perception-r1 down")
+            raise CannotBeRight(f"the server already runs at {services.url}; to move it: perception-r1 down")
     else:
         _check_port(port)
-        for worker in services.processes:  # they cannot have survived their server in any use
+        for worker in services.processes:  # without their server they are of no use
             end(worker)
         command = python("-m", "prefect", "server", "start", "--host", HOST, "--port", str(port))
         services = Services(_url(port), deployed=services.deployed)
@@ -154,21 +149,25 @@ def _provide(home: Path, environment: dict[str, str], step: Step) -> None:
         _run("work pools and automation", python(str(program), json.dumps(POOLS)), environment, home / "provision.log")
 
 
-def _deployed(home: Path, environment: dict[str, str], services: Services, step: Step) -> Services:
+def _plan() -> str:
+    """The digest of what is to be deployed: prefect.yaml, and the folder that its deployments work in."""
+    plan = Path("prefect.yaml")
+    if not plan.is_file():
+        raise CannotBeRight(f"there is no prefect.yaml in {Path.cwd()}; go to the folder of the project")
+    return hashlib.sha256(plan.read_bytes() + str(Path.cwd()).encode()).hexdigest()
+
+
+def _deployed(home: Path, plan: str, environment: dict[str, str], services: Services, step: Step) -> Services:
     """The services with the deployments of prefect.yaml, made anew only where that file or its folder changed.
 
     Deploying resets every schedule, also those that a person has switched on.
     """
-    plan = Path("prefect.yaml")
-    if not plan.is_file():
-        raise ServicesError(f"there is no prefect.yaml in {Path.cwd()}; go to the folder of the project")
-    digest = hashlib.sha256(plan.read_bytes() + str(Path.cwd()).encode()).hexdigest()
-    if digest == services.deployed:
+    if plan == services.deployed:
         return services
     with step("deployments"):
         command = python("-m", "prefect", "--no-prompt", "deploy", "--all")
         _run("prefect deploy --all", command, environment, home / "deploy.log")
-    services = replace(services, deployed=digest)
+    services = replace(services, deployed=plan)
     _write(home, services)
     return services
 
@@ -190,8 +189,11 @@ def _with_workers(home: Path, environment: dict[str, str], services: Services, s
 def _await_worker(services: Services, pool: str) -> None:
     (worker,) = (process for process in services.processes if process.name == f"worker-{pool}")
     with _failing(f"the worker of pool {pool}", worker.log):
-        online = lambda: prefect_api.workers_online(services.url, pool) > 0  # noqa: E731
-        if not _wait(online, worker, WORKER_PATIENCE_S):
+
+        def heard() -> bool:
+            return prefect_api.workers_online(services.url, pool, worker.started) > 0
+
+        if not _wait(heard, worker, WORKER_PATIENCE_S):
             raise ServicesError(f"the server has not heard of it after {WORKER_PATIENCE_S} s")
 
 
@@ -251,7 +253,7 @@ def _check_port(port: int) -> None:
     if _is_free(port):
         return
     other = next(number for number in range(port + 1, port + 1000) if _is_free(number))
-    raise PortInUse(
+    raise CannotBeRight(
         f"port {port} is used by another program; end it, or choose another port: perception-r1 up --port {other}"
     )
 
