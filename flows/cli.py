@@ -6,11 +6,30 @@ from pathlib import Path
 import click
 
 from flows.compare_commands import COMPARE_COMMANDS
+from flows.doctor import DOCTOR_COMMAND
+from flows.service_commands import SERVICE_COMMANDS
 from flows.stage_commands import STAGE_COMMANDS
 from flows.store_commands import STORE_COMMANDS
 
+SECTIONS = {
+    "The method": STAGE_COMMANDS,
+    "This machine and its server": (DOCTOR_COMMAND, *SERVICE_COMMANDS),
+    "The store": STORE_COMMANDS,
+    "Statistics": COMPARE_COMMANDS,
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+
+class Sectioned(click.Group):
+    """A group whose help lists the commands by what they are about, in our order."""
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes one list for each section."""
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(command.name or "", command.get_short_help_str(80)) for command in commands])
+
+
+@click.group(cls=Sectioned, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.option(
     "--store", type=click.Path(path_type=Path), help="The store's folder. [$PERCEPTION_R1_STORE or .perception-r1]"
 )
@@ -26,8 +45,9 @@ def cli(context: click.Context, store: Path | None, debug: bool) -> None:
     context.obj = store
 
 
-for command in (*STAGE_COMMANDS, *STORE_COMMANDS, *COMPARE_COMMANDS):
-    cli.add_command(command)
+for commands in SECTIONS.values():
+    for command in commands:
+        cli.add_command(command)
 
 
 def main() -> None:
@@ -47,15 +67,17 @@ def main() -> None:
 
 def _is_ours(error: Exception) -> bool:
     """Whether the message was written for a person."""
+    from flows.processes import ServicesError
     from perception_r1.errors import PerceptionError
     from storage import StoreError
 
-    return isinstance(error, PerceptionError | StoreError)
+    return isinstance(error, PerceptionError | StoreError | ServicesError)
 
 
 def _exit_code(error: Exception) -> int:
     """2 where the command or its arguments cannot be right, else 1."""
+    from flows.services import CannotBeRight
     from perception_r1.errors import ConfigError
     from storage.errors import BadName, NotFound, Refused
 
-    return 2 if isinstance(error, BadName | NotFound | Refused | ConfigError) else 1
+    return 2 if isinstance(error, BadName | NotFound | Refused | ConfigError | CannotBeRight) else 1

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from flows.screen import print_json
+from flows.services import HOME, server_url
 
 STAGES = {
     "annotate": "Distil a teacher's right solutions into visual annotations.",
@@ -68,23 +69,25 @@ def _flow(stage: str) -> Callable[..., Any]:
 
 
 def _prepare(no_prefect: bool) -> None:
-    """Decides, before a flow is imported, how it is run: without Prefect, or with it."""
+    """Decides, before a flow is imported, how it runs: without Prefect, on the server of `up`, or on its own."""
     from tasks.orchestration import SWITCH
 
     if no_prefect:
         os.environ[SWITCH] = "off"
         return
+    if (url := server_url()) and "PREFECT_API_URL" not in os.environ:
+        os.environ["PREFECT_API_URL"] = f"{url}/api"
     for name, value in PREFECT.items():
         os.environ.setdefault(name, value)
 
 
 PREFECT = {
-    "PREFECT_HOME": str(Path(".prefect-r1").absolute()),
+    "PREFECT_HOME": str((HOME / "prefect").absolute()),
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a fresh one takes 19 to 24 s, the default ends at 20
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
-    "PREFECT_LOGGING_LEVEL": "ERROR",
-    "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",  # what fails is said once, by the command line
+    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
 }
 
 
