@@ -83,6 +83,18 @@ def end(service: Service, grace_s: float = 10.0) -> bool:
     return True
 
 
+def orphans(home: Path) -> tuple[Service, ...]:
+    """The flow runs of our server whose worker died before them: their environment names the run and our home."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter(["environ", "create_time"]):
+        environment = process.info["environ"] or {}  # None: another user's, or gone by now
+        if "PREFECT__FLOW_RUN_ID" in environment and environment.get("PREFECT_HOME") == str(home):
+            found.append(Service("run", process.pid, process.info["create_time"], ""))
+    return tuple(found)
+
+
 def log_end(log: str | Path) -> str:
     """The last lines of a log."""
     try:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from flows import prefect_api
 from flows.prefect_api import POOLS
-from flows.processes import Service, ServicesError, end, inherited, is_running, log_end, python, spawn
+from flows.processes import Service, ServicesError, end, inherited, is_running, log_end, orphans, python, spawn
 
 Watch = Callable[[int, int], None]  # done, total
 Step = Callable[[str], AbstractContextManager[Watch]]
@@ -95,6 +95,7 @@ def bring_down(home: Path) -> Ended:
         cut_off = prefect_api.unfinished_runs(services.url) if _answers(services) else []
         workers = [process for process in services.processes if process.name != "server"]
         ended = [process for process in workers if end(process)]
+        ended += [process for process in orphans(home) if end(process)]
         for run in cut_off:
             prefect_api.mark_crashed(services.url, run, "Ended by perception-r1 down. Retry goes on from there.")
         ended += [process for process in services.processes if process.name == "server" and end(process)]

@@ -213,6 +213,22 @@ def test_what_does_not_listen_is_ended_with_all_its_children(tmp_path: Path) -> 
     assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
 
 
+def test_down_ends_a_run_that_outlived_its_worker_and_no_run_of_another_home(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.mkdir()
+    monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "1")
+    (home / "b").mkdir()
+    waiting = "import time; print('ready', flush=True); time.sleep(60)"
+    monkeypatch.setenv("PREFECT_HOME", str(home))
+    ours = started(waiting, home)
+    monkeypatch.setenv("PREFECT_HOME", str(home / "b"))
+    theirs = started(waiting, home / "b")
+    assert typed(down).output == f"ended run (process {ours.pid})\n"
+    assert is_running(theirs)
+    assert end(theirs)
+
+
 def test_a_child_hears_ctrl_c_even_where_this_process_ignores_it(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
