@@ -76,8 +76,10 @@ def _is_ours(error: Exception) -> bool:
 
 def _exit_code(error: Exception) -> int:
     """2 where the command or its arguments cannot be right, else 1."""
-    from flows.services import CannotBeRight
+    from flows.processes import ServicesError
     from perception_r1.errors import ConfigError
     from storage.errors import BadName, NotFound, Refused
 
-    return 2 if isinstance(error, BadName | NotFound | Refused | ConfigError | CannotBeRight) else 1
+    if isinstance(error, ServicesError):
+        return error.exit_code
+    return 2 if isinstance(error, BadName | NotFound | Refused | ConfigError) else 1
