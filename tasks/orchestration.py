@@ -45,8 +45,7 @@ def task(function: Callable[..., R]) -> Callable[..., R]:
 
     @functools.wraps(function)
     def told(job: Job, *rest: Any) -> R:
-        names = (part.name if isinstance(part, Arm) else part for part in rest)
-        title = " ".join([stage, *(str(name) for name in names if isinstance(name, str | int))])
+        title = title_of(stage, rest)
         try:
             return function(job, *rest)
         except StageFailed:
@@ -62,8 +61,19 @@ def task(function: Callable[..., R]) -> Callable[..., R]:
     import prefect
     from prefect.cache_policies import NO_CACHE
 
-    made: Any = prefect.task(name=function.__name__, cache_policy=NO_CACHE, **SETTINGS)  # type: ignore[call-overload, unused-ignore]
+    def run_name() -> str:
+        from prefect.runtime import task_run
+
+        return title_of(stage, task_run.parameters.values())
+
+    made: Any = prefect.task(name=function.__name__, task_run_name=run_name, cache_policy=NO_CACHE, **SETTINGS)  # type: ignore[call-overload, unused-ignore]
     return made(told)  # type: ignore[no-any-return]
+
+
+def title_of(stage: str, given: Iterable[Any]) -> str:
+    """The stage with what tells its runs apart: an arm, a seed, a benchmark."""
+    names = (part.name if isinstance(part, Arm) else part for part in given)
+    return " ".join([stage, *(str(name) for name in names if isinstance(name, str | int))])
 
 
 @contextmanager
