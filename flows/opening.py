@@ -6,7 +6,7 @@ from pathlib import Path
 from perception_r1.config import load
 from storage import open_store
 from tasks.job import Job, command_of
-from tasks.orchestration import with_prefect
+from tasks.pages import with_prefect
 
 
 def opened(stage: str, config: str, profile: str, overrides: Sequence[str], store: str, force: bool) -> Job:

@@ -70,7 +70,7 @@ def _flow(stage: str) -> Callable[..., Any]:
 
 def _prepare(no_prefect: bool) -> None:
     """Decides, before a flow is imported, how it runs: without Prefect, on the server of `up`, or on its own."""
-    from tasks.orchestration import SWITCH
+    from tasks.pages import SWITCH
 
     if no_prefect:
         os.environ[SWITCH] = "off"

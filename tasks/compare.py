@@ -9,7 +9,8 @@ from perception_r1.sections import identity
 from perception_r1.table import table_of
 from storage import Artifact, Run, stage
 from tasks.job import Job
-from tasks.orchestration import publish_table, task
+from tasks.orchestration import task
+from tasks.pages import publish_table
 from tasks.progress import watching
 
 

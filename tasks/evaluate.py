@@ -9,7 +9,8 @@ from perception_r1.evaluate.spec import EvalSpec
 from perception_r1.sections import identity
 from storage import Artifact, sql, stage
 from tasks.job import Job
-from tasks.orchestration import publish_table, task
+from tasks.orchestration import task
+from tasks.pages import publish_table
 from tasks.progress import watching
 
 

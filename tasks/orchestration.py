@@ -2,13 +2,12 @@
 
 `flow` and `task` are Prefect's own, or nothing at all where the environment says PERCEPTION_R1_PREFECT=off, as
 `perception-r1 run --no-prefect` does before it imports a flow: the stages are plain Python. Everything else here tells
-a person how far the work is and what came of it, on the terminal and, inside a Prefect run, on its pages.
+a person what failed and how to go on.
 """
 
 import contextvars
 import functools
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
@@ -16,17 +15,12 @@ from typing import Any, ParamSpec, TypeVar
 from perception_r1.errors import ConfigError, StageFailed
 from perception_r1.sections import Arm
 from tasks.job import Job
+from tasks.pages import publish_markdown, with_prefect
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-SWITCH = "PERCEPTION_R1_PREFECT"
 SETTINGS = {"persist_result": False, "log_prints": False}  # the store is the only cache: two caches are two truths
-
-
-def with_prefect() -> bool:
-    """Whether flows and tasks are Prefect's."""
-    return os.environ.get(SWITCH, "on") != "off"
 
 
 def flow(function: Callable[P, R]) -> Callable[P, R]:
@@ -93,31 +87,3 @@ def failure_page(job: Job, title: str, error: Exception) -> str:
     cause, _, rest = str(error).partition("\n")
     shown = f"\n\n```\n{rest}\n```" if rest else ""
     return f"# {title} failed\n\n**Cause**: {cause or type(error).__name__}{shown}\n\n**Go on with**: `{job.command}`\n"
-
-
-def publish_markdown(key: str, text: str) -> None:
-    """Shows the text on the page of the running Prefect run."""
-    if _inside_run():
-        from prefect.artifacts import create_markdown_artifact
-
-        create_markdown_artifact(text, key=_key(key))
-
-
-def publish_table(key: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], says: str = "") -> None:
-    """Shows the rows as a table on the page of the running Prefect run."""
-    if _inside_run():
-        from prefect.artifacts import create_table_artifact
-
-        create_table_artifact([dict(zip(columns, row, strict=True)) for row in rows], key=_key(key), description=says)
-
-
-def _key(key: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in key.lower())
-
-
-def _inside_run() -> bool:
-    if not with_prefect():
-        return False
-    from prefect.context import FlowRunContext, TaskRunContext
-
-    return bool(TaskRunContext.get() or FlowRunContext.get())

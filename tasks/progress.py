@@ -3,11 +3,11 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-Watch = Callable[[int, int], None]  # done, total
+from tasks.pages import Watch, mirror
 
 _guard = threading.Lock()
 _screen: Any = None  # the one live display of this process, while anything is under way
@@ -17,15 +17,20 @@ _users = 0
 @contextmanager
 def watching(title: str) -> Iterator[Watch]:
     """Gives a callback(done, total) that shows how far the thing is; several may be under way at once."""
-    started = time.monotonic()
+    started, page = time.monotonic(), mirror(title)
     if not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield page
         print(f"{title}: done in {time.monotonic() - started:.0f} s", file=sys.stderr)
         return
     screen = _taken()
     bar = screen.add_task(title, total=None)
+
+    def show(done: int, total: int) -> None:
+        screen.update(bar, completed=done, total=total)
+        page(done, total)
+
     try:
-        yield lambda done, total: screen.update(bar, completed=done, total=total)
+        yield show
         screen.update(bar, completed=1, total=1, visible=False)
         screen.console.print(f"[green]✓[/] {title} [dim]{time.monotonic() - started:.0f} s[/]", highlight=False)
     finally:

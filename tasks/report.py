@@ -11,7 +11,8 @@ from perception_r1.train.ledger import TERMS
 from storage import Artifact, Run, sql, stage
 from tasks.annotate import counted, measured
 from tasks.job import Job
-from tasks.orchestration import publish_markdown, task
+from tasks.orchestration import task
+from tasks.pages import publish_markdown
 from tasks.progress import watching
 from tasks.validate import judge_report
 

@@ -12,7 +12,8 @@ from perception_r1.table import records_of, table_of
 from perception_r1.validate import Gate, GoldVerdict, check, gates, gold_set, judge_metrics, judged
 from storage import Run, stage
 from tasks.job import Job
-from tasks.orchestration import publish_table, task
+from tasks.orchestration import task
+from tasks.pages import publish_table
 from tasks.progress import watching
 
 

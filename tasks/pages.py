@@ -1,0 +1,63 @@
+"""What is shown on Prefect's pages, where there are any: tables, texts, and how far the work is."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+SWITCH = "PERCEPTION_R1_PREFECT"
+EVERY_S = 5.0  # between two updates of a progress page
+
+Watch = Callable[[int, int], None]  # done, total
+
+
+def with_prefect() -> bool:
+    """Whether flows and tasks are Prefect's."""
+    return os.environ.get(SWITCH, "on") != "off"
+
+
+def publish_markdown(key: str, text: str) -> None:
+    """Shows the text on the page of the running Prefect run."""
+    if inside_run():
+        from prefect.artifacts import create_markdown_artifact
+
+        create_markdown_artifact(text, key=_key(key))
+
+
+def publish_table(key: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], says: str = "") -> None:
+    """Shows the rows as a table on the page of the running Prefect run."""
+    if inside_run():
+        from prefect.artifacts import create_table_artifact
+
+        create_table_artifact([dict(zip(columns, row, strict=True)) for row in rows], key=_key(key), description=says)
+
+
+def _key(key: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in key.lower())
+
+
+def inside_run() -> bool:
+    if not with_prefect():
+        return False
+    from prefect.context import FlowRunContext, TaskRunContext
+
+    return bool(TaskRunContext.get() or FlowRunContext.get())
+
+
+def mirror(title: str) -> Watch:
+    """A callback(done, total) that shows on the page of the running Prefect run how far the thing is."""
+    if not inside_run():
+        return lambda done, total: None
+    from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+    page: Any = create_progress_artifact(progress=0.0, key=_key(title), description=title)
+    shown_s, shown = time.monotonic(), 0.0
+
+    def show(done: int, total: int) -> None:
+        nonlocal shown_s, shown
+        share = 100.0 * done / max(total, 1)
+        if share != shown and (time.monotonic() - shown_s > EVERY_S or done == total):
+            shown_s, shown = time.monotonic(), share
+            update_progress_artifact(page, progress=share)
+
+    return show
