@@ -3,7 +3,7 @@
 import tasks.compare
 from flows.evaluate import every_prediction
 from flows.opening import opened
-from flows.train import every_model
+from flows.train import trained
 from storage import Run
 from tasks.orchestration import flow
 
@@ -18,4 +18,4 @@ def compare(
 ) -> Run:
     """The comparison of every pair of models that may be compared."""
     job = opened("compare", config, profile, overrides, store, force)
-    return tasks.compare.compare(job, every_prediction(job, every_model(job)))
+    return tasks.compare.compare(job, every_prediction(job, trained(job)))

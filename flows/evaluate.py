@@ -2,10 +2,11 @@
 
 import tasks.evaluate
 from flows.opening import opened
-from flows.train import Model, every_model
+from flows.train import trained
 from storage import Artifact
 from tasks.job import Job
 from tasks.orchestration import crew, flow
+from tasks.train import Model
 
 
 @flow
@@ -18,7 +19,7 @@ def evaluate(
 ) -> list[Artifact]:
     """The predictions of every model on every benchmark."""
     job = opened("evaluate", config, profile, overrides, store, force)
-    return every_prediction(job, every_model(job))
+    return every_prediction(job, trained(job))
 
 
 def every_prediction(job: Job, models: list[Model]) -> list[Artifact]:

@@ -40,7 +40,7 @@ def answered(job: Job) -> Artifact:
     judged = validate(job, annotated)
 
     # The same GRPO with and without the perception reward, several seeds each: one run's luck is not a method's merit.
-    models = every_model(job)
+    models = every_model(job, annotated)
 
     # Held-out problems, before and after. Seeing is measured against the truth, never by the judge of training.
     predictions = every_prediction(job, models)
@@ -48,4 +48,4 @@ def answered(job: Job) -> Artifact:
     # McNemar pairs the same items under two models; the test over seeds asks whether the next run would say the same.
     compared = compare(job, predictions)
 
-    return report(job, annotated, judged, predictions, compared)
+    return report(job, annotated, judged, models, predictions, compared)

@@ -1,25 +1,16 @@
 """Annotated problems → a checkpoint for every arm and seed, beside the model that each seed starts from."""
 
 from concurrent.futures import Future
-from dataclasses import dataclass
 
 import tasks.annotate
 import tasks.train
 import tasks.validate
 from flows.opening import opened
 from perception_r1.sections import Arm
-from storage import Artifact
+from storage import Artifact, Run
 from tasks.job import Job
 from tasks.orchestration import crew, flow
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A checkpoint and what the predictions call it."""
-
-    name: str  # of the arm, or "base"
-    seed: int
-    checkpoint: Artifact
+from tasks.train import Model
 
 
 @flow
@@ -31,24 +22,28 @@ def train(
     force: bool = False,
 ) -> list[Model]:
     """The models of every arm and seed, after their judge was found good enough."""
-    job = opened("train", config, profile, overrides, store, force)
-    tasks.validate.validate(job, tasks.annotate.annotate(job))
-    return every_model(job)
+    return trained(opened("train", config, profile, overrides, store, force))
 
 
-def every_model(job: Job) -> list[Model]:
+def trained(job: Job) -> list[Model]:
+    """Every model with all that it stands on: annotations, and a judge that was found good enough."""
+    annotated = tasks.annotate.annotate(job)
+    tasks.validate.validate(job, annotated)
+    return every_model(job, annotated)
+
+
+def every_model(job: Job, annotated: Run) -> list[Model]:
     """The model before training of each seed, then every arm and seed; as many at once as the configuration says."""
-    settings = job.config.train
+    settings, annotations = job.config.train, annotated[f"annotations/{job.name()}"]
     with crew(settings.at_once) as submit:
         bases = {seed: submit(tasks.train.base, job, seed) for seed in settings.seeds}
-        arms = {
-            (arm.name, seed): submit(_trained, job, arm, seed, bases[seed])
+        arms = [
+            submit(_after_base, job, arm, seed, annotations, bases[seed])
             for seed in settings.seeds
             for arm in settings.arms
-        }
-    trained = [Model(arm, seed, made.result()) for (arm, seed), made in arms.items()]
-    return [Model("base", seed, base.result()) for seed, base in bases.items()] + trained
+        ]
+    return [made.result() for made in (*bases.values(), *arms)]
 
 
-def _trained(job: Job, arm: Arm, seed: int, base: Future[Artifact]) -> Artifact:
-    return tasks.train.train(job, arm, seed, base.result())
+def _after_base(job: Job, arm: Arm, seed: int, annotations: Artifact, base: Future[Model]) -> Model:
+    return tasks.train.train(job, arm, seed, annotations, base.result().checkpoint)

@@ -117,9 +117,10 @@ def _graded(response: str, problem: Problem) -> tuple[str | None, bool]:
 
 def counted(job: Job, run: Run) -> list[tuple[str, int]]:
     """The steps from problems to problems with annotations, counted."""
-    problems = records_of(job.store.get(job.store.latest("problems", job.name())).to_pylist(), Problem)
+    annotations = run[f"annotations/{job.name()}"]
+    problems = records_of(job.store.get(job.origin(annotations, "problems")).to_pylist(), Problem)
     said = records_of(job.store.get(run[f"trajectories/{job.name()}"]).to_pylist(), Trajectory)
-    facts = records_of(job.store.get(run[f"annotations/{job.name()}"]).to_pylist(), Annotation)
+    facts = records_of(job.store.get(annotations).to_pylist(), Annotation)
     return funnel(problems, said, facts)
 
 

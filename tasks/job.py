@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from perception_r1.sections import Config, Endpoint
-from storage import Store, Work
+from storage import Artifact, Store, Work
 
 
 class Job:
@@ -25,6 +25,10 @@ class Job:
     def endpoint(self, name: str) -> Endpoint:
         """The settings of an endpoint."""
         return self.config.endpoints[name]
+
+    def origin(self, made: Artifact, kind: str) -> Artifact:
+        """What of a kind an artifact was made from; the newest of a name may come from another configuration."""
+        return self.store.at(next(parent.version for parent in made.parents if parent.version.startswith(f"{kind}/")))
 
     def around(self, work: Work) -> dict[str, Any]:
         """How a child is run: on one thread where the model is tiny, and holding the run's lock as long as it lives."""

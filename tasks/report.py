@@ -14,17 +14,20 @@ from tasks.job import Job
 from tasks.orchestration import task
 from tasks.pages import publish_markdown
 from tasks.progress import watching
+from tasks.train import Model
 from tasks.validate import judge_report
 
 PAGE, TEXT = "index.html", "summary.txt"
 
 
 @task
-def report(job: Job, annotated: Run, judged: Run, predictions: Sequence[Artifact], compared: Run) -> Artifact:
+def report(
+    job: Job, annotated: Run, judged: Run, models: Sequence[Model], predictions: Sequence[Artifact], compared: Run
+) -> Artifact:
     """The page, and the same for a terminal, in a folder."""
     name = f"report/{job.name()}"
     rollouts = {
-        arm.name: [job.store.latest("rollouts", job.name(arm.name, f"seed{seed}")) for seed in job.config.train.seeds]
+        arm.name: [model.rollouts for model in models if model.name == arm.name and model.rollouts]
         for arm in job.config.train.arms
     }
     runs = [version for run in (annotated, judged, compared) for version in run.outputs.values()]

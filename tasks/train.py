@@ -1,5 +1,6 @@
 """Annotated problems and a base model in; a checkpoint and every rollout out, for one arm and one seed."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from perception_r1.child import run_child
@@ -14,8 +15,18 @@ from tasks.pages import publish_table
 from tasks.progress import watching
 
 
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A checkpoint, what the predictions call it, and the rollouts that it was trained on."""
+
+    name: str  # of the arm, or "base"
+    seed: int
+    checkpoint: Artifact
+    rollouts: Artifact | None = None  # None before training
+
+
 @task
-def base(job: Job, seed: int) -> Artifact:
+def base(job: Job, seed: int) -> Model:
     """The model that every arm of a seed starts from: the tiny one, warm-started, or a name on the hub."""
     train = job.config.train
     name = f"checkpoint/{job.name('base', f'seed{seed}')}"
@@ -31,14 +42,15 @@ def base(job: Job, seed: int) -> Artifact:
         return {name: work.path / "model"}
 
     with watching(f"warm start, seed {seed}") as watch:
-        return stage(job.store, "base", [], config, body, code=["perception_r1.world.__main__"])[name]
+        made = stage(job.store, "base", [], config, body, code=["perception_r1.world.__main__"])[name]
+    return Model("base", seed, made)
 
 
 @task
-def train(job: Job, arm: Arm, seed: int, start: Artifact) -> Artifact:
-    """The checkpoint of one arm and one seed."""
+def train(job: Job, arm: Arm, seed: int, annotations: Artifact, start: Artifact) -> Model:
+    """The model of one arm and one seed."""
     name = job.name(arm.name, f"seed{seed}")
-    problems, annotations = (job.store.latest(kind, job.name()) for kind in ("problems", "annotations"))
+    problems = job.origin(annotations, "problems")
     judge = job.endpoint(job.config.validate.judge) if arm.weights.get("perception") else None
     settings = {key: value for key, value in identity(job.config.train).items() if key not in OTHERS}
     config = settings | {"weights": arm.weights, "answer_types": list(arm.answer_types), "seed": seed}
@@ -65,8 +77,9 @@ def train(job: Job, arm: Arm, seed: int, start: Artifact) -> Artifact:
         run = stage(
             job.store, "train", [problems, annotations, start], config, body, code=code, force=job.forced("train")
         )
-    publish_table(f"train {name}", *_curve(job, run[f"rollouts/{name}"]))
-    return run[f"checkpoint/{name}"]
+    rollouts = run[f"rollouts/{name}"]
+    publish_table(f"train {name}", *_curve(job, rollouts))
+    return Model(arm.name, seed, run[f"checkpoint/{name}"], rollouts)
 
 
 OTHERS = ("model", "revision", "warm_start_steps", "arms", "seeds")  # what other runs of the stage are, and the base
@@ -76,8 +89,9 @@ def _curve(job: Job, rollouts: Artifact) -> Any:
     """The rewards over the steps, in ten rows, with what the table says."""
     terms = ", ".join(f"round(avg({term}), 3) AS {term}" for term in ledger.TERMS)
     found = sql(
-        f"SELECT min(step) AS step, {terms} FROM rollouts WHERE _version = '{rollouts.version}' "
-        "GROUP BY step // (1 + (SELECT max(step) FROM rollouts) // 10) ORDER BY step",
+        f"WITH made AS (SELECT * FROM rollouts WHERE _version = '{rollouts.version}') "
+        f"SELECT min(step) AS step, {terms} FROM made "
+        "GROUP BY step // (1 + (SELECT max(step) FROM made) // 10) ORDER BY step",
         job.store,
     )
     return list(found.columns), found.fetchall(), "Mean rewards over the steps"

@@ -22,18 +22,19 @@ def validate(job: Job, annotated: Run) -> Run:
     """The finished run; its outputs are the gold set and the judge's report."""
     name, settings = job.name(), job.config.validate
     endpoint = job.endpoint(settings.judge)
-    inputs = [job.store.latest("problems", name), *annotated.outputs.values()]
+    problems = job.origin(annotated[f"annotations/{name}"], "problems")
+    inputs = [problems, *annotated.outputs.values()]
     config = {**identity(settings), "judge": identity(endpoint)}
     del config["enforce"]  # it decides what a report means, not what it says
 
     def body(work: Any) -> dict[str, Any]:
         kinds = (Problem, Trajectory, Annotation)
         parts = {version.kind: version for version in inputs}
-        problems, trajectories, annotations = (
+        asked, trajectories, annotations = (
             records_of(job.store.get(parts[kind]).to_pylist(), record)
             for kind, record in zip(("problems", "trajectories", "annotations"), kinds, strict=True)
         )
-        gold = gold_set(problems, annotations, trajectories, settings.problems, settings.seed)
+        gold = gold_set(asked, annotations, trajectories, settings.problems, settings.seed)
         with closing(open_endpoint(endpoint)) as answering:
             judgements = judged(gold, Judge(answering, max_tokens=endpoint.max_tokens), watch)
         metrics = judge_metrics(gold, judgements)

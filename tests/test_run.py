@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -50,12 +51,18 @@ def digests(folder: Path) -> dict[str, str]:
     return {v.version: v.digest for v in storage.artifacts(store) if v.kind not in ("report",)}
 
 
+def finished(folder: Path) -> set[str]:
+    """The runs on record: a stage that is done again has one more."""
+    return {path.name for path in (folder / ".perception-r1" / "runs").iterdir()}
+
+
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("done")
-    run = perception_r1(folder, *QUICK, *SMALLER, "--no-prefect")
-    out, err = run.communicate()
-    assert run.returncode == 0, err[-3000:]
+    for stage in ("compare", "run"):  # a late stage alone first: it makes all that it stands on
+        run = perception_r1(folder, stage, *QUICK[1:], *SMALLER, "--no-prefect")
+        out, err = run.communicate()
+        assert run.returncode == 0, err[-3000:]
     assert "MEANINGLESS" in out
     return folder
 
@@ -71,12 +78,24 @@ def test_the_whole_graph_runs_and_every_artifact_is_there(done: Path) -> None:
 
 
 def test_a_second_run_finds_everything(done: Path) -> None:
-    before = digests(done)
+    before, runs = digests(done), finished(done)
     run = perception_r1(done, *QUICK, *SMALLER, "--no-prefect", "--json")
     out, err = run.communicate()
     assert run.returncode == 0, err
     assert json.loads(out)[0]["kind"] == "report"
-    assert digests(done) == before
+    assert (digests(done), finished(done)) == (before, runs)
+
+
+@pytest.mark.timeout(300)
+def test_newer_artifacts_of_another_configuration_are_not_taken(done: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(done, tmp_path / "copy")
+    run = perception_r1(folder, "annotate", *QUICK[1:], *SMALLER, "--set", "annotate.problems.count=30", "--no-prefect")
+    assert run.wait() == 0
+    before = finished(folder)
+    run = perception_r1(folder, *QUICK, *SMALLER, "--no-prefect")
+    _, err = run.communicate()
+    assert run.returncode == 0, err[-3000:]
+    assert finished(folder) == before
 
 
 def test_annotations_come_from_the_teacher_and_not_from_the_truth(done: Path) -> None:
@@ -103,11 +122,11 @@ def test_a_run_that_is_killed_at_any_moment_ends_in_the_same_artifacts(done: Pat
 
 @pytest.mark.timeout(300)
 def test_under_prefect_the_same_artifacts_are_found(done: Path) -> None:
-    before = digests(done)
+    before, runs = digests(done), finished(done)
     run = perception_r1(done, *QUICK, *SMALLER)
     _, err = run.communicate()
     assert run.returncode == 0, err[-3000:]
-    assert digests(done) == before
+    assert (digests(done), finished(done)) == (before, runs)
 
 
 def test_a_failed_stage_names_itself_its_cause_and_the_way_on(done: Path) -> None:
