@@ -173,3 +173,5 @@ def _sizes(config: Config) -> Refusals:
         )
     if train.model == "world" and train.generate_with != "transformers":
         yield "train.generate_with", "the tiny model of the world is generated from with transformers"
+    if train.generate_with == "vllm_colocate":  # the ids that it gets are expanded already, and it expands them again
+        yield "train.generate_with", "TRL 1.16 gives vLLM in process a corrupted picture prompt; use vllm_server"

@@ -19,6 +19,15 @@ def test_every_config_of_the_project_loads(path: Path) -> None:
     assert load(path).name == path.stem
 
 
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_an_address_serves_one_model(path: Path) -> None:
+    config = load(path)
+    served = {(each.base_url, each.model) for each in config.endpoints.values() if each.base_url}
+    if config.train.generate_with == "vllm_server":
+        served.add(("http://localhost:8000/v1", "the policy"))  # TRL's default address
+    assert len({address for address, _ in served}) == len(served)
+
+
 @pytest.mark.parametrize("profile", ["quick", "full"])
 def test_every_profile_loads(profile: str) -> None:
     assert load(EMBEDDED, profile) != load(EMBEDDED)
@@ -48,6 +57,7 @@ def test_a_profile_changes_what_it_names_and_nothing_else() -> None:
         pytest.param("train.arms=[{name='base', recipe='accuracy'}]", "choose another", id="reserved"),
         pytest.param("annotate.min_support=9", "raise annotate.trajectories or lower", id="support"),
         pytest.param("train.micro_batch=5", "use a divisor", id="batch"),
+        pytest.param("train={model='Qwen/x', generate_with='vllm_colocate'}", "use vllm_server", id="colocated"),
         pytest.param("endpoints.judge.model='gpt'", "needs a base_url", id="no-address"),
         pytest.param("annotate.problems.source='hub'", "annotate.problems.repo: source = 'hub' needs it", id="hub"),
         pytest.param("name='a b'", "name = 'a b'", id="name"),
