@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from perception_r1.world.charts import tasks
+from perception_r1.evaluate.generate import responses
+from perception_r1.world.charts import problems, tasks
 from perception_r1.world.demonstrator import demonstrations
 from perception_r1.world.tiny_vlm import new_model, new_processor, open_processor, save
 from perception_r1.world.warm_start import IGNORED, _texts, batch, prompt, warm_started
@@ -72,3 +73,17 @@ def test_a_warm_start_follows_from_its_seed() -> None:
     assert all(torch.equal(a, b) for a, b in pairs)
     assert not all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
     assert seen[1] < seen[0]
+
+
+def test_evaluation_is_greedy_whatever_the_model_s_folder_says(processor) -> None:  # type: ignore[no-untyped-def]
+    model, asked = new_model(processor, seed=0).eval(), list(problems("heldout", 2, 0))
+    plain = responses(model, processor, asked, 12)
+    model.generation_config.update(repetition_penalty=1.8)  # Qwen2.5-VL's says 1.05
+    assert responses(model, processor, asked, 12) == plain
+
+
+def test_a_response_ends_at_any_of_the_model_s_ends(processor) -> None:  # type: ignore[no-untyped-def]
+    model, asked = new_model(processor, seed=0).eval(), list(problems("heldout", 1, 0))
+    assert responses(model, processor, asked, 12)[0].truncated
+    model.generation_config.update(eos_token_id=list(range(len(processor.tokenizer))))
+    assert [(each.tokens, each.truncated) for each in responses(model, processor, asked, 12)] == [(1, False)]

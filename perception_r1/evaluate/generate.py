@@ -36,10 +36,15 @@ def responses(
     inputs = inputs.to(model.device)
     with torch.no_grad():
         said = model.generate(
-            **inputs, max_new_tokens=max_tokens, do_sample=False, suppress_tokens=vision_tokens(processor)
+            **inputs,
+            max_new_tokens=max_tokens,
+            do_sample=False,
+            repetition_penalty=1.0,  # Qwen2.5-VL's folder says 1.05, with which training does not sample
+            suppress_tokens=vision_tokens(processor),
         )
     ids = said[:, inputs["input_ids"].shape[1] :]
-    ended = ids == processor.tokenizer.eos_token_id
+    ends = model.generation_config.eos_token_id  # one, or several: Qwen2.5-VL stops at two
+    ended = torch.isin(ids, torch.tensor(ends, device=ids.device))
     texts = processor.tokenizer.batch_decode(ids, skip_special_tokens=True)
     return [
         Response(text, int(row.int().argmax()) + 1 if row.any() else len(row), not bool(row.any()))
