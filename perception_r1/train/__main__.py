@@ -1,5 +1,6 @@
 """`python -m perception_r1.train RUN.json`: one arm and one seed, from its last whole checkpoint if there is one."""
 
+import dataclasses
 import shutil
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from perception_r1.endpoints import open_endpoint
 from perception_r1.errors import ConfigError, PerceptionError
 from perception_r1.judges import Judge
 from perception_r1.models import open_model, open_processor
+from perception_r1.sections import Endpoint
 from perception_r1.train import data
 from perception_r1.train.spec import RunSpec
 from perception_r1.train.trainer import WHOLE, PerceptionTrainer
@@ -31,17 +33,24 @@ def train(spec: RunSpec) -> None:
     settings = spec.train
     processor = open_processor(spec.base, min_pixels=settings.min_pixels, max_pixels=settings.max_pixels)
     # the trainer's own resume leaves Qwen2.5-VL's weights unloaded, with no more than a warning
-    model = open_model(checkpoint or spec.base, bf16=settings.bf16)
-    endpoint = open_endpoint(spec.judge) if spec.judge else None
+    # whole weights stay in float32 whatever the arithmetic is in: bfloat16 rounds steps of 1e-6 away
+    adapters = bool(settings.lora.rank)
+    model = open_model(spec.base if adapters else checkpoint or spec.base, bf16=settings.bf16 and adapters)
+    asked = judge_endpoint(spec)
+    endpoint = open_endpoint(asked) if asked else None
     trainer = PerceptionTrainer(
         spec,
-        Judge(endpoint) if endpoint else None,
+        Judge(endpoint, max_tokens=asked.max_tokens) if endpoint and asked else None,
         processor,
         model=model,
         train_dataset=data.dataset(spec),
         peft_config=_lora(spec),
     )
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if checkpoint and step_of(checkpoint) >= settings.steps:  # in the midst of an epoch train() would take one more
+        if adapters:
+            trainer._load_from_checkpoint(str(checkpoint))
+    else:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if endpoint:
         endpoint.close()
     _save(trainer, processor, spec.model)
@@ -49,12 +58,24 @@ def train(spec: RunSpec) -> None:
 
 def last_whole(folder: Path) -> Path | None:
     """The newest checkpoint that was written to its end; halves are removed."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    found = sorted(folder.glob("checkpoint-*"), key=step_of)
+    whole = [path for path in found if (path / WHOLE).exists()]
     for path in found:
-        if not (path / WHOLE).exists():
-            shutil.rmtree(path)
-    whole = [path for path in found if path.exists()]
+        if path not in whole:
+            shutil.rmtree(path, ignore_errors=True)  # each process of a run comes by here
     return whole[-1] if whole else None
+
+
+def step_of(checkpoint: Path) -> int:
+    """How many steps a checkpoint has behind it."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def judge_endpoint(spec: RunSpec) -> Endpoint | None:
+    """This process's share of the judge: all processes together ask as many at once as its settings allow."""
+    if not spec.judge:
+        return None
+    return dataclasses.replace(spec.judge, concurrency=max(1, spec.judge.concurrency // spec.train.processes))
 
 
 def _lora(spec: RunSpec) -> Any:

@@ -15,7 +15,7 @@ SCHEMA = pa.schema(
         ("step", pa.int64()),
         ("process", pa.int64()),
         ("problem", pa.string()),
-        ("group", pa.int64()),  # within the step and process
+        ("group", pa.int64()),  # within the step
         ("sample", pa.int64()),  # within the group
         ("text", pa.string()),
         ("tokens", pa.int64()),

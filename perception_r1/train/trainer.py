@@ -36,6 +36,11 @@ class PerceptionTrainer(GRPOTrainer):  # type: ignore[misc, unused-ignore]
         self.spec, self.judge = spec, judge
         self.terms = [term for term in ledger.TERMS if spec.weights.get(term)]
         super().__init__(args=config(spec, processor), processing_class=processor, reward_funcs=[_unasked], **rest)
+        if (given := self.accelerator.num_processes) != spec.train.processes:
+            raise TrainingFailed(
+                f"train.processes is {spec.train.processes} and {given} came up, which makes another step of it; "
+                "set it to the number of this machine's GPUs"
+            )
         self.add_callback(Progress(self))
         self._pending: list[dict[str, Any]] = []
 
@@ -98,7 +103,10 @@ class PerceptionTrainer(GRPOTrainer):  # type: ignore[misc, unused-ignore]
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         output = super()._generate_and_score_completions(inputs)
         size = self.spec.train.generations
-        for number, (row, advantage) in enumerate(zip(self._pending, output["advantages"].tolist(), strict=True)):
+        first = self._process * len(self._pending)  # a group may lie on two processes
+        for number, (row, advantage) in enumerate(
+            zip(self._pending, output["advantages"].tolist(), strict=True), first
+        ):
             place = {"group": number // size, "sample": number % size}
             row |= place | {"advantage": advantage, "step": self.state.global_step, "process": self._process}
         ledger.write(self.spec.rollouts, self.state.global_step, self._process, self._pending)
@@ -188,7 +196,7 @@ def _ledger_row(row: Any, completion: Completion, tokens: int, scores: Mapping[W
         "truncated": completion.truncated,
         **scores,
         **{verdict: verdicts[verdict] for verdict in get_args(Verdict)},
-        "by_judge": sum(judgement.decided_by != "matcher" for judgement in completion.judgements),
+        "by_judge": sum(judgement.decided_by not in ("matcher", "rule") for judgement in completion.judgements),
         "judgements": [
             {"annotation": j.annotation, "verdict": j.verdict, "decided_by": j.decided_by}
             for j in completion.judgements
