@@ -83,6 +83,7 @@ def digest(model: Path) -> str:
     return sha256((model / "model.safetensors").read_bytes()).hexdigest()
 
 
+@pytest.mark.timeout(400)
 def test_a_run_that_was_killed_ends_with_the_same_weights_and_rollouts(done: RunSpec) -> None:
     spec = done
     other = spec.folder.parent / "resumed"
