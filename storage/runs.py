@@ -34,7 +34,7 @@ class Run:
     key: str
     attempt: int
     stage: str
-    outputs: dict[str, Artifact]
+    outputs: dict[str, Artifact]  # in the order of their names, done or found: a key depends on the order of inputs
     reused: bool
 
     def __getitem__(self, output: str) -> Artifact:
@@ -161,7 +161,7 @@ def stage(
             work.close()
         _publish(store, key, attempts + 1, cause | {"inputs": named}, outputs, work)
         work.remove()
-    return Run(key, attempts + 1, name, outputs, reused=False)
+    return Run(key, attempts + 1, name, dict(sorted(outputs.items())), reused=False)
 
 
 def _put(store: Store, work: Work, output: str, data: Any, **cause: Any) -> Artifact:
@@ -187,7 +187,7 @@ def _finished(store: Store, key: str, attempt: int) -> Run | None:
     where = f"runs/{key}.{attempt}.json"
     try:
         record = unseal(store.place.local(where).read_bytes(), where)
-        outputs = {output: store.whole(version) for output, version in record["outputs"].items()}
+        outputs = {output: store.whole(version) for output, version in sorted(record["outputs"].items())}
         for version in outputs.values():
             store.path(version)
     except (NotFound, Damaged, Expired):

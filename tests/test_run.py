@@ -90,7 +90,8 @@ def test_a_second_run_finds_everything(done: Path) -> None:
 def test_newer_artifacts_of_another_configuration_are_not_taken(done: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(done, tmp_path / "copy")
     run = perception_r1(folder, "annotate", *QUICK[1:], *SMALLER, "--set", "annotate.problems.count=30", "--no-prefect")
-    assert run.wait() == 0
+    _, err = run.communicate()
+    assert run.returncode == 0, err[-3000:]
     before = finished(folder)
     run = perception_r1(folder, *QUICK, *SMALLER, "--no-prefect")
     _, err = run.communicate()

@@ -363,3 +363,12 @@ def test_three_identical_runs_at_once_do_each_unit_once(root: Path, tmp_path: Pa
     ]
     assert [p.communicate(timeout=60)[0].strip() for p in processes] == ["annotations/x@1"] * 3
     assert sorted(done.read_text().split()) == sorted(map(str, range(8)))
+
+
+def test_outputs_are_in_one_order_whether_they_were_done_or_found(store: Store) -> None:
+    def both(work: Work) -> dict[str, Any]:
+        return {"zebras/z": [{"n": 1}], "apes/a": [{"n": 2}]}
+
+    done, found = (storage.stage(store, "s", [], {}, both) for _ in range(2))
+    assert found.reused
+    assert list(done.outputs) == list(found.outputs)
