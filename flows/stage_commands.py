@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from flows.processes import ServicesError
 from flows.screen import print_json
 from flows.services import HOME, server_url
 
@@ -53,13 +54,26 @@ def _command(stage: str, says: str) -> click.Command:
 
         load(config, profile, overrides)  # what is wrong with it is said before anything heavy is imported
         _prepare(no_prefect)
-        made = _flow(stage)(str(config), profile, overrides, str(store or ""), force)
+        made = _run(stage, str(config), profile, overrides, str(store or ""), force)
         _show(stage, made, store, as_json)
 
     return command
 
 
 STAGE_COMMANDS = tuple(_command(stage, says) for stage, says in STAGES.items())
+
+
+def _run(stage: str, *parameters: Any) -> Any:
+    """What the stage's flow returns."""
+    try:
+        return _flow(stage)(*parameters)
+    except RuntimeError as error:
+        if "ephemeral" not in str(error):
+            raise
+        raise ServicesError(
+            f"Prefect's own server did not start in {PREFECT['PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS']} s; "
+            "run with --no-prefect, or start one with perception-r1 up"
+        ) from error
 
 
 def _flow(stage: str) -> Callable[..., Any]:
@@ -82,7 +96,7 @@ def _prepare(no_prefect: bool) -> None:
 
 
 PREFECT = {
-    "PREFECT_HOME": str((HOME / "prefect").absolute()),
+    "PREFECT_HOME": str(HOME.absolute()),
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a fresh one takes 19 to 24 s, the default ends at 20
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
