@@ -1,6 +1,7 @@
 """The few questions that are put to a Prefect server without importing Prefect, which takes seconds."""
 
 import json
+import time
 import urllib.request
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from flows.processes import ServicesError
 
 TIMEOUT_S = 10.0
+BUSY = 503
 POOLS = {"cpu": 2, "gpu": 1}  # runs at once; more than one on a GPU would not fit
 UNFINISHED = ["RUNNING", "PENDING", "CANCELLING"]
 
@@ -28,14 +30,18 @@ def ask(url: str, path: str, body: Any = None, timeout_s: float = TIMEOUT_S) -> 
     """What the server answers; raises ServerSilent where that is nothing, a refusal, or no JSON."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{url}/api/{path}", data, {"Content-Type": "application/json"})
-    direct = urllib.request.build_opener(
-        urllib.request.ProxyHandler({})
-    )  # a proxy cannot reach this machine's loopback
-    try:
-        with direct.open(request, timeout=timeout_s) as answer:
-            return json.loads(answer.read() or b"null")
-    except (OSError, ValueError) as error:
-        raise ServerSilent(f"the Prefect server does not answer {url}/api/{path}: {error}") from error
+    # a proxy cannot reach this machine's loopback
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    for pause_s in (1, 2, 4, None):
+        try:
+            with direct.open(request, timeout=timeout_s) as answer:
+                return json.loads(answer.read() or b"null")
+        except (OSError, ValueError) as error:
+            if getattr(error, "code", None) == BUSY and pause_s:  # its database was locked: it asks to be asked again
+                time.sleep(pause_s)
+                continue
+            raise ServerSilent(f"the Prefect server does not answer {url}/api/{path}: {error}") from error
+    return None
 
 
 def pools(url: str) -> list[dict[str, Any]]:

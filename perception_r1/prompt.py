@@ -1,4 +1,4 @@
-"""How a problem is put to a model: the same messages in training, in evaluation, and to a teacher."""
+"""How a problem is put to a model: the same messages in training and in evaluation."""
 
 import re
 from functools import cache

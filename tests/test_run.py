@@ -131,7 +131,7 @@ def test_under_prefect_the_same_artifacts_are_found(done: Path) -> None:
 
 
 def test_a_failed_stage_names_itself_its_cause_and_the_way_on(done: Path) -> None:
-    words = [*QUICK, *SMALLER, "--set", "validate.min_kappa=1.0", "--no-prefect"]
+    words = [*QUICK, *SMALLER, "--set", "validate.max_false_credit=0.001", "--no-prefect"]
     run = perception_r1(done, *words)
     _, err = run.communicate()
     assert run.returncode == 1

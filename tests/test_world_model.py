@@ -9,9 +9,10 @@ import torch
 from PIL import Image
 
 from perception_r1.evaluate.generate import responses
+from perception_r1.models import open_processor
 from perception_r1.world.charts import problems, tasks
 from perception_r1.world.demonstrator import demonstrations
-from perception_r1.world.tiny_vlm import new_model, new_processor, open_processor, save
+from perception_r1.world.tiny_vlm import new_model, new_processor, save
 from perception_r1.world.warm_start import IGNORED, _texts, batch, prompt, warm_started
 
 

@@ -48,11 +48,6 @@ def processor_class() -> Any:
     return ImageProcessor
 
 
-def open_processor(folder: Path) -> Any:
-    """The processor of a saved model, tiny or real."""
-    return processor_class().from_pretrained(folder)
-
-
 def new_processor(corpus: Iterable[str]) -> Any:
     """A processor whose tokenizer was trained on the texts of the world."""
     from transformers import Qwen2VLImageProcessorPil
