@@ -1,6 +1,7 @@
 """The command line. Nothing heavy is imported before a command needs it: --help answers at once."""
 
 import sys
+import traceback
 from pathlib import Path
 
 import click
@@ -52,17 +53,27 @@ for commands in SECTIONS.values():
 
 def main() -> None:
     """Runs the command line; an error is one line that names the thing and the remedy."""
-    if "--debug" in sys.argv:
-        cli()
+    words = [word for word in sys.argv[1:] if word != "--debug"]  # it may stand anywhere
     try:
-        cli()
-    except KeyboardInterrupt:
-        sys.exit("perception-r1: interrupted; what was finished is kept")
+        sys.exit(cli.main(words, standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:  # what click makes of Ctrl-C
+        click.echo("perception-r1: interrupted; what is finished is kept, and the same command goes on", err=True)
+        sys.exit(1)
     except Exception as error:
-        if not _is_ours(error):
-            raise
-        click.echo(f"perception-r1: {error}", err=True)
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        click.echo(f"perception-r1: {_said(error)}", err=True)
         sys.exit(_exit_code(error))
+
+
+def _said(error: Exception) -> str:
+    """The message that was written for a person, or how to learn more about what nobody foresaw."""
+    if _is_ours(error):
+        return str(error)
+    return f"{type(error).__name__}: {error}; to see where it comes from, add --debug"
 
 
 def _is_ours(error: Exception) -> bool:

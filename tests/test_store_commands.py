@@ -155,8 +155,11 @@ def test_a_mistake_is_one_clear_line(filled: Store, root: Path, words: tuple[str
     assert "Traceback" not in done.stderr
 
 
-def test_debug_shows_the_trace(root: Path) -> None:
-    assert "Traceback" in run(root, "--debug", "show", "annotations/none").stderr
+@pytest.mark.parametrize("words", [("--debug", "show", "annotations/none"), ("show", "annotations/none", "--debug")])
+def test_debug_shows_the_trace_wherever_it_stands(root: Path, words: tuple[str, ...]) -> None:
+    done = run(root, *words)
+    assert "Traceback" in done.stderr
+    assert done.returncode == 2
 
 
 def test_help_imports_nothing_heavy(root: Path) -> None:
