@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from perception_r1 import sections
-from perception_r1.errors import EndpointError
+from perception_r1.errors import EndpointError, RateLimited, Refused, ServerFailed, TimedOut, Unreachable
 
 Json = Mapping[str, Any]
+NO_WORD = (Unreachable, Refused, TimedOut, RateLimited, ServerFailed)  # nothing that a model said
 MIME_OF = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}  # by the first bytes
 
 
@@ -68,6 +69,38 @@ def open_endpoint(settings: sections.Endpoint) -> Endpoint:
     from perception_r1.world.embedded import EmbeddedEndpoint
 
     return EmbeddedEndpoint(settings.model)
+
+
+@dataclass(slots=True)
+class Speaking:
+    """An endpoint that must say something: it raises its failure where not one request got a word from the model.
+
+    What a stage makes of no reply at all would be found in the store ever after, though the address answers again.
+    """
+
+    endpoint: Endpoint
+    spoke: bool = False
+
+    @property
+    def model(self) -> str:
+        """Its name."""
+        return self.endpoint.model
+
+    def ask(self, requests: Iterable[Request]) -> Iterator[tuple[int, Reply | EndpointError]]:
+        """The endpoint's own replies; after the last, its failure if it has not spoken yet, or is no longer there."""
+        silent, failure = True, None
+        for number, reply in self.endpoint.ask(requests):
+            if isinstance(reply, NO_WORD):
+                failure = reply
+            else:
+                silent, self.spoke = False, True
+            yield number, reply
+        if silent and failure and (isinstance(failure, Unreachable) or not self.spoke):
+            raise failure
+
+    def close(self) -> None:
+        """Ends its connections."""
+        self.endpoint.close()
 
 
 def text_part(text: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from perception_r1.annotate.hygiene import clean
 from perception_r1.annotate.problems import load_problems
 from perception_r1.annotate.quality import quality
 from perception_r1.annotate.trajectories import ask_trajectories
-from perception_r1.endpoints import Endpoint, open_endpoint
+from perception_r1.endpoints import Endpoint, Speaking, open_endpoint
 from perception_r1.evaluate.choices import lettered
 from perception_r1.evaluate.grading import graded
 from perception_r1.records import Annotation, Problem, Trajectory
@@ -37,7 +37,7 @@ def annotate(job: Job) -> Run:
     def body(work: Any) -> dict[str, Any]:
         said: list[Trajectory] = []
         facts: list[Annotation] = []
-        with closing(open_endpoint(teacher)) as asked, closing(open_endpoint(extractor)) as reading:
+        with closing(Speaking(open_endpoint(teacher))) as asked, closing(Speaking(open_endpoint(extractor))) as reading:
             for number, batch in enumerate(job.store.stream(problems)):
                 these = records_of(batch.to_pylist(), Problem)
                 trajectories = _trajectories(job, work, number, these, asked)

@@ -4,7 +4,7 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
-from perception_r1.endpoints import open_endpoint
+from perception_r1.endpoints import Speaking, open_endpoint
 from perception_r1.judges import Judge
 from perception_r1.records import Annotation, Problem, Trajectory
 from perception_r1.sections import identity
@@ -35,7 +35,7 @@ def validate(job: Job, annotated: Run) -> Run:
             for kind, record in zip(("problems", "trajectories", "annotations"), kinds, strict=True)
         )
         gold = gold_set(asked, annotations, trajectories, settings.problems, settings.seed)
-        with closing(open_endpoint(endpoint)) as answering:
+        with closing(Speaking(open_endpoint(endpoint))) as answering:
             judgements = judged(gold, Judge(answering, max_tokens=endpoint.max_tokens), watch)
         metrics = judge_metrics(gold, judgements)
         report = asdict(metrics) | {"gates": [asdict(gate) for gate in gates(metrics, settings)]}

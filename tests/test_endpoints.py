@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from perception_r1 import sections, wire
-from perception_r1.endpoints import Endpoint, Reply, Request, image_part, open_endpoint, text_part
+from perception_r1.endpoints import Endpoint, Reply, Request, Speaking, image_part, open_endpoint, text_part
 from perception_r1.errors import (
     ConfigError,
     EndpointError,
@@ -104,6 +104,21 @@ def test_every_failure_has_a_type_and_is_returned(fault: Fault, kind: type[Endpo
     assert type(reply) is kind
     assert told in str(reply)
     assert "embedded/teacher" in str(reply)
+
+
+@pytest.mark.parametrize("fault", [FAULTY, Fault(status=401), Fault(hang_up=True)])
+def test_a_model_that_never_says_a_word_is_an_error_and_not_a_result(fault: Fault) -> None:
+    with serving(faults=[fault, fault]) as server, pytest.raises(EndpointError, match="embedded/teacher at "):
+        asked(Speaking(open_endpoint(settings(server))), [REQUEST, REQUEST])
+
+
+def test_a_model_that_spoke_may_refuse_a_request_and_be_cut_off() -> None:
+    with serving(faults=[Fault(truncated=True), Fault(status=400)]) as server:
+        speaking = Speaking(open_endpoint(settings(server, concurrency=1)))
+        (cut,) = dict(speaking.ask([REQUEST])).values()
+        (refused,) = asked(speaking).values()
+    assert isinstance(cut, Truncated)
+    assert isinstance(refused, Refused)
 
 
 def test_nobody_at_the_address_is_unreachable() -> None:

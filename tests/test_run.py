@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import storage
+from perception_r1.world.server import serving
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = ["run", "--config", str(ROOT / "configs" / "embedded.toml"), "--profile", "quick"]
@@ -138,3 +139,19 @@ def test_a_failed_stage_names_itself_its_cause_and_the_way_on(done: Path) -> Non
     assert "validate failed" in err
     assert "Go on with: perception-r1 run --config" in err
     assert "Traceback" not in err
+
+
+def test_a_stage_whose_model_is_away_fails_and_is_done_when_the_model_is_back(tmp_path: Path) -> None:
+    """Nothing was said, so nothing may be stored: it would be found again though the address answers."""
+    with serving() as server:
+        url, port = server.url, server.server_address[1]
+    teacher = ["model=embedded/teacher", f"base_url={url}", "retries=0"]
+    sets = [word for said in teacher for word in ("--set", f"endpoints.teacher.{said}")]
+    words = ["annotate", *QUICK[1:], *SMALLER, *sets, "--no-prefect"]
+    _, err = (run := perception_r1(tmp_path, *words)).communicate()
+    assert run.returncode == 1
+    assert f"annotate failed: embedded/teacher at {url} cannot be reached" in err
+    with serving(port=port):
+        out, err = (run := perception_r1(tmp_path, *words)).communicate()
+    assert run.returncode == 0, err
+    assert "annotations/embedded@1" in out
