@@ -26,7 +26,9 @@ def load(path: Path, profile: str = "", overrides: Iterable[str] = ()) -> Config
     try:
         said = tomllib.loads(path.read_text())
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+        raise ConfigError(
+            f"{path} cannot be read: {error.strerror}; go to the folder of the project, or name a file with --config"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from None
     profiles = said.pop("profiles", {})
