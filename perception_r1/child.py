@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from perception_r1.errors import ProcessFailed
+from perception_r1.gpus import VISIBLE, gpus_here, leased
 
 Watch = Callable[[int, int], None]  # done, total
 PARENT = "PERCEPTION_R1_PARENT"
 LOG_END = 30  # lines
+_ending = threading.Event()  # this process is being ended
 
 
 def run_child(
@@ -30,11 +32,40 @@ def run_child(
     folder: Path,
     processes: int = 1,
     *,
+    gpus: int = 0,
     environment: Mapping[str, str] | None = None,
     keep_open: Sequence[int] = (),
     watch: Watch | None = None,
 ) -> None:
-    """Returns when `python -m module folder/RUN.json` has ended well; raises ProcessFailed with the end of its log."""
+    """Returns when `python -m module folder/RUN.json` has ended well; raises ProcessFailed with the end of its log.
+
+    The child sees the GPUs that are leased for it and no others: without a lease, none.
+    """
+    with leased(gpus, gpus_here() if gpus else (), pause=_pause) as (names, leases):
+        seen = {VISIBLE: ",".join(names)} if names or not gpus else {}
+        around = dict(environment or {}) | seen
+        _run(module, spec, folder, processes, around, (*keep_open, *leases), watch)
+
+
+def end_children() -> None:
+    """Ends every child of this process, which is ending itself; who waits for one gets ProcessFailed."""
+    _ending.set()
+
+
+def _pause(seconds: float) -> None:
+    if _ending.wait(seconds):
+        raise ProcessFailed("it was interrupted")
+
+
+def _run(
+    module: str,
+    spec: Mapping[str, Any],
+    folder: Path,
+    processes: int,
+    environment: Mapping[str, str],
+    keep_open: Sequence[int],
+    watch: Watch | None,
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     run = folder / "RUN.json"
     run.write_text(json.dumps(spec, indent=2, ensure_ascii=False))
@@ -47,13 +78,13 @@ def run_child(
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.STDOUT,
-            env=os.environ | dict(environment or {}) | {PARENT: str(os.getpid()), "PYTHONUNBUFFERED": "1"},
+            env=os.environ | environment | {PARENT: str(os.getpid()), "PYTHONUNBUFFERED": "1"},
             pass_fds=keep_open,
         )
     try:
         while child.poll() is None:
             _show(folder, watch)
-            time.sleep(0.2)
+            _pause(0.2)
     finally:
         if child.poll() is None:  # this process is being ended
             child.terminate()

@@ -30,10 +30,11 @@ class Job:
         """What of a kind an artifact was made from; the newest of a name may come from another configuration."""
         return self.store.at(next(parent.version for parent in made.parents if parent.version.startswith(f"{kind}/")))
 
-    def around(self, work: Work) -> dict[str, Any]:
-        """How a child is run: on one thread where the model is tiny, and holding the run's lock as long as it lives."""
-        tiny = self.config.train.model == "world"
-        threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")} if tiny else {}
+    def around(self, work: Work, gpus: int = 1) -> dict[str, Any]:
+        """How a child is run: holding the run's lock as long as it lives; on one thread, without GPU, if it is tiny."""
+        if self.config.train.model != "world":
+            return {"gpus": gpus, "keep_open": [work.lock]}
+        threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
         return {"environment": threads, "keep_open": [work.lock]}
 
     def name(self, *parts: str | int) -> str:

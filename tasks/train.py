@@ -69,7 +69,9 @@ def train(job: Job, arm: Arm, seed: int, annotations: Artifact, start: Artifact)
             judge=judge,
         )
         processes = job.config.train.processes
-        run_child("perception_r1.train", spec.as_json(), work.path, processes, **job.around(work), watch=watch)
+        run_child(
+            "perception_r1.train", spec.as_json(), work.path, processes, **job.around(work, processes), watch=watch
+        )
         return {f"checkpoint/{name}": spec.model, f"rollouts/{name}": ledger.read(spec.rollouts)}
 
     with watching(f"train {arm.name}, seed {seed}") as watch:

@@ -76,3 +76,24 @@ def test_a_child_that_is_replayed_by_hand_needs_no_parent(module: str, tmp_path:
     run.write_text(json.dumps({"pause_s": 0, "fails": False}))
     environment = {name: value for name, value in os.environ.items() if name != PARENT}
     assert subprocess.run([sys.executable, "-m", module, run], env=environment).returncode == 0
+
+
+def test_interrupted_the_parent_ends_its_child_though_a_thread_waits_for_it(module: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    spec = {"pause_s": 60, "fails": False}
+    code = (
+        "from pathlib import Path; from perception_r1.child import run_child; from tasks.orchestration import crew\n"
+        f"with crew(1) as submit: submit(run_child, {module!r}, {spec!r}, Path({str(folder)!r}))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, start_new_session=True)
+    while not (folder / "progress.json").exists():
+        time.sleep(0.05)
+    parent.send_signal(signal.SIGINT)  # to this process alone, as a supervisor does
+    _, said = parent.communicate(timeout=20)
+    assert b"KeyboardInterrupt" in said
+
+
+def test_a_child_without_a_lease_sees_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "looking.py").write_text("import os; assert os.environ['CUDA_VISIBLE_DEVICES'] == ''")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(Path.cwd())]))
+    run_child("looking", {}, tmp_path / "run")
