@@ -17,9 +17,19 @@ PerceptionError                 one line that names the thing and the remedy
     └── Truncated               an answer that was cut off at the token limit
 """
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
+
 
 class PerceptionError(Exception):
     """The root; its message is meant for a person."""
+
+    rows: Sequence[Mapping[str, object]] = ()  # what it is about: shown on the failed stage's page
+
+    def about(self, rows: Iterable[Mapping[str, object]]) -> Self:
+        """The error with the rows that it is about."""
+        self.rows = list(rows)
+        return self
 
 
 class ConfigError(PerceptionError):

@@ -7,19 +7,23 @@ a person what failed and how to go on.
 
 import contextvars
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
+from perception_r1.child import end_children
 from perception_r1.errors import ConfigError, StageFailed
 from perception_r1.sections import Arm
 from tasks.job import Job
 from tasks.pages import publish_markdown, with_prefect
+from tasks.progress import say
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+NEWLINE = "\n"
+ROWS, CELL = 10, 200  # of what a failed stage is about: rows, and characters of a value
 SETTINGS = {"persist_result": False, "log_prints": False}  # the store is the only cache: two caches are two truths
 
 
@@ -72,18 +76,55 @@ def title_of(stage: str, given: Iterable[Any]) -> str:
 
 @contextmanager
 def crew(at_once: int) -> Iterator[Callable[..., Future[Any]]]:
-    """Gives a `submit` for calls that run side by side, first come first served; what is submitted is finished."""
-    pool = ThreadPoolExecutor(at_once)
+    """Gives a `submit` for calls that run side by side, first come first served.
+
+    When one fails, what is under way is finished, since its work is kept, and what waits is not begun; the first
+    failure is raised. Ctrl-C ends the children too.
+    """
+    pool, failures = ThreadPoolExecutor(at_once), list[Exception]()
+
+    def run(function: Callable[..., R], *given: Any) -> R:
+        try:
+            return function(*given)
+        except Exception as error:
+            failures.append(error)
+            pool.shutdown(wait=False, cancel_futures=True)
+            say(f"{str(error).partition(NEWLINE)[0]}; what is under way is finished first")
+            raise
+
     try:
-        yield lambda function, *given: pool.submit(contextvars.copy_context().run, function, *given)
+        yield lambda function, *given: pool.submit(contextvars.copy_context().run, run, function, *given)
         pool.shutdown()
-    except BaseException:  # Ctrl-C: what waits is not begun
+    except RuntimeError:  # something failed before everything was submitted
+        if not failures:
+            raise
+        pool.shutdown()
+    except BaseException:
+        end_children()
         pool.shutdown(wait=False, cancel_futures=True)
         raise
+    if failures:
+        raise failures[0]
 
 
 def failure_page(job: Job, title: str, error: Exception) -> str:
     """What a person needs to know about a failed stage."""
-    cause, _, rest = str(error).partition("\n")
+    cause, _, rest = str(error).partition(NEWLINE)
     shown = f"\n\n```\n{rest}\n```" if rest else ""
-    return f"# {title} failed\n\n**Cause**: {cause or type(error).__name__}{shown}\n\n**Go on with**: `{job.command}`\n"
+    return (
+        f"# {title} failed\n\n**Cause**: {cause or type(error).__name__}{_rows(getattr(error, 'rows', ()))}{shown}\n\n"
+        f"**Go on with**: `{job.command}`\n"
+    )
+
+
+def _rows(rows: Sequence[Mapping[str, object]]) -> str:
+    """The first rows that an error is about, as a table."""
+    if not rows:
+        return ""
+    lines: list[list[object]] = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows[:ROWS])]
+    more = f"\n\nand {len(rows) - ROWS} more" if len(rows) > ROWS else ""
+    return "\n\n" + "\n".join(f"| {' | '.join(_cell(value) for value in line)} |" for line in lines) + more
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value).split()).replace("|", "\\|")[:CELL]

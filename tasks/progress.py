@@ -38,6 +38,15 @@ def watching(title: str) -> Iterator[Watch]:
         _given_back()
 
 
+def say(line: str) -> None:
+    """Prints a line above the bars, or where there are none."""
+    with _guard:
+        if _screen is None:
+            print(line, file=sys.stderr)
+        else:
+            _screen.console.print(line, markup=False, highlight=False)
+
+
 def _taken() -> Any:
     global _screen, _users
     with _guard:
