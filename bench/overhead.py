@@ -1,21 +1,27 @@
 """What Prefect, the store and logging cost: a run of the workflow beside the same work called directly.
 
-OMP_NUM_THREADS=1 python -m bench.overhead            # both sides of the default run; writes bench/results/overhead.md
+OMP_NUM_THREADS=1 python -m bench.overhead            # all sides of the default run; writes bench/results/overhead.md
 python -m bench.overhead --profile quick              # a first look
 
-Both sides start the same child processes with the same number side by side. The start of a fresh Prefect server is
+All sides start the same child processes with the same number side by side. The start of a fresh Prefect server is
 measured on its own and not part of the overhead.
 """
 
 import argparse
 import os
+import resource
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet as pq
 
 from bench.machine import described
@@ -43,42 +49,88 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
 def main() -> None:
-    """Runs both sides, one after the other, and writes the table."""
+    """Runs all sides, one after the other, and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profile", default="")
     parser.add_argument("--set", dest="overrides", action="append", default=[])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        rows = [("the work called directly", direct(load(CONFIG, options.profile, options.overrides), Path(folder)))]
-    for name, flags in (("the workflow, --no-prefect", ["--no-prefect"]), ("the workflow under Prefect", [])):
-        with tempfile.TemporaryDirectory() as folder:
-            rows.append((name, workflow(Path(folder), options, flags)))
-            if not flags:
-                rows.append(("a second run that finds everything", workflow(Path(folder), options, flags)))
-    base = rows[0][1]
-    lines = [f"| {name} | {seconds:.1f} | {(seconds - base) / base:+.1%} |" for name, seconds in rows]
-    text = (
-        f"# What orchestration costs\n\n`python -m bench.overhead {' '.join(sys.argv[1:])}`: {described()}.\n\n"
-        "| | seconds | against the direct call |\n|---|---|---|\n" + "\n".join(lines) + "\n\n"
-        "The last line is the fixed cost of a Prefect run: imports, the start of its server, one flow and its tasks.\n"
-    )
+        config = load(CONFIG, options.profile, options.overrides)
+        rows = [("the work called directly", measured(lambda: direct(config, Path(folder))))]
+    with tempfile.TemporaryDirectory() as folder:
+        rows.append(("the workflow, --no-prefect", measured(lambda: workflow(Path(folder), options, ["--no-prefect"]))))
+    with tempfile.TemporaryDirectory() as folder, prefect_server(Path(folder)) as (server, start_s):
+        for name in ("the workflow under Prefect", "a second run that finds everything"):
+            rows.append((name, measured(lambda: workflow(Path(folder), options, []), server)))
+    text = written(rows, start_s)
     RESULTS.write_text(text)
     print(text)
 
 
-def workflow(folder: Path, options: argparse.Namespace, flags: list[str]) -> float:
-    """Seconds of `perception-r1 run` in a folder of its own."""
+def written(rows: list[tuple[str, tuple[float, float]]], start_s: float) -> str:
+    """The table: each side's seconds, and what it took more than the direct call."""
+    wall, cpu = rows[0][1]
+    lines = [f"| {name} | {w:.1f} | {w / wall - 1:+.1%} | {c:.1f} | {c / cpu - 1:+.1%} |" for name, (w, c) in rows]
+    return (
+        f"# What orchestration costs\n\n`python -m bench.overhead {' '.join(sys.argv[1:])}`: {described()}.\n\n"
+        "| | wall s | against the direct call | CPU s | against the direct call |\n|---|---|---|---|---|\n"
+        + "\n".join(lines)
+        + f"\n\nThe start of a fresh Prefect server, on its own: {start_s:.1f} s. CPU seconds are of all processes, "
+        "Prefect's server among them;\nthey are what to look at on a busy machine. The last line is the fixed "
+        "cost of a run under Prefect: imports, one flow\nand its tasks.\n"
+    )
+
+
+def measured(work: Callable[[], None], *beside: psutil.Process) -> tuple[float, float]:
+    """Wall and CPU seconds of the work: of this process, its children that ended, and the processes beside it."""
+    wall, cpu = time.monotonic(), cpu_seconds(*beside)
+    work()
+    return time.monotonic() - wall, cpu_seconds(*beside) - cpu
+
+
+def cpu_seconds(*beside: psutil.Process) -> float:
+    """CPU seconds spent so far."""
+    own = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(use.ru_utime + use.ru_stime for use in own) + sum(sum(p.cpu_times()[:4]) for p in beside)
+
+
+@contextmanager
+def prefect_server(folder: Path) -> Iterator[tuple[psutil.Process, float]]:
+    """A fresh Prefect server that the environment points to, and the seconds until it answered."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    os.environ |= {"PREFECT_HOME": str(folder / "home"), "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+    os.environ |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+    words = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"]
+    began = time.monotonic()
+    server = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while not answers(f"http://127.0.0.1:{port}/api/health"):
+            time.sleep(0.1)
+        yield psutil.Process(server.pid), time.monotonic() - began
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def answers(url: str) -> bool:
+    """Whether there is somebody at the address."""
+    try:
+        return urllib.request.urlopen(url, timeout=5).status == 200
+    except OSError:
+        return False
+
+
+def workflow(folder: Path, options: argparse.Namespace, flags: list[str]) -> None:
+    """`perception-r1 run` in a folder of its own."""
     words = ["--config", str(CONFIG.absolute()), *(["--profile", options.profile] if options.profile else []), *flags]
     words += [word for override in options.overrides for word in ("--set", override)]
     environment = os.environ | ONE_THREAD | {"PYTHONPATH": str(Path.cwd())}
-    started = time.monotonic()
     subprocess.run([sys.executable, "-m", "flows", "run", *words], cwd=folder, env=environment, check=True)
-    return time.monotonic() - started
 
 
-def direct(config: Config, folder: Path) -> float:
-    """Seconds of the same work without workflow and store."""
-    started = time.monotonic()
+def direct(config: Config, folder: Path) -> None:
+    """The same work without workflow and store."""
     annotated(config, folder)
     with ThreadPoolExecutor(config.train.at_once) as pool:
         bases = {seed: pool.submit(based, config, folder, seed) for seed in config.train.seeds}
@@ -93,7 +145,6 @@ def direct(config: Config, folder: Path) -> float:
         waiting = [pool.submit(evaluated, config, folder, *name, path) for name, path in models.items()]
     rows = [row for found in waiting for path in found.result() for row in pq.read_table(path).to_pylist()]
     compare_models(rows, config.compare.alpha, [])
-    return time.monotonic() - started
 
 
 def annotated(config: Config, folder: Path) -> None:
