@@ -15,7 +15,7 @@ import io
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from perception_r1.records import AnswerType, Problem, Split
 
@@ -56,7 +56,7 @@ class Chart:
         digest = hashlib.sha256(repr((self.heights, self.colours, self.widths)).encode()).digest()
         return SPLIT_OF[int.from_bytes(digest[:8]) % len(SPLIT_OF)]
 
-    def png(self) -> bytes:
+    def image(self) -> Any:
         """The picture."""
         from PIL import Image, ImageDraw
 
@@ -65,8 +65,12 @@ class Chart:
         for place, (height, colour, width) in enumerate(zip(self.heights, self.colours, self.widths, strict=True)):
             left = place * COLUMN + (COLUMN - width) // 2
             pen.rectangle((left, FLOOR - height * UNIT, left + width - 1, FLOOR - 1), fill=colour)
+        return image
+
+    def png(self) -> bytes:
+        """The picture as a file."""
         data = io.BytesIO()
-        image.save(data, "PNG")
+        self.image().save(data, "PNG")
         return data.getvalue()
 
     def height(self, bar: str) -> int:
