@@ -110,12 +110,14 @@ def test_annotations_come_from_the_teacher_and_not_from_the_truth(done: Path) ->
 
 @pytest.mark.timeout(600)
 def test_a_run_that_is_killed_at_any_moment_ends_in_the_same_artifacts(done: Path, tmp_path: Path) -> None:
-    chance = random.Random(7)
-    for _ in range(2):
+    work, chance = tmp_path / ".perception-r1" / "work", random.Random()
+    for under_way in ("*/progress.json", "*/checkpoints/checkpoint-1/whole"):  # the warm start; an arm's training
         run = perception_r1(tmp_path, *QUICK, *SMALLER, "--no-prefect")
-        time.sleep(chance.uniform(3, 25))
+        while not list(work.glob(under_way)) and run.poll() is None:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 1))
         os.kill(run.pid, signal.SIGKILL)
-        run.communicate()
+        assert run.communicate() is not None and run.returncode == -signal.SIGKILL
     run = perception_r1(tmp_path, *QUICK, *SMALLER, "--no-prefect")
     _, err = run.communicate()
     assert run.returncode == 0, err[-3000:]

@@ -7,6 +7,7 @@ Muon on the two-dimensional hidden weights and AdamW on the rest reach in 100 CP
 from collections.abc import Callable
 from typing import Any
 
+from perception_r1.prompt import messages
 from perception_r1.world.charts import QUESTIONS
 from perception_r1.world.demonstrator import LAZY_SHARE, demonstrations
 from perception_r1.world.muon import muon_class
@@ -55,8 +56,7 @@ def _texts(seed: int) -> Any:
 
 def prompt(processor: Any, text: str) -> str:
     """A question with its picture's mark in the chat layout, ready for an answer."""
-    content = [{"type": "image"}, {"type": "text", "text": text}]
-    rendered: str = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    rendered: str = processor.apply_chat_template(messages(text, images=1), add_generation_prompt=True)
     return rendered
 
 
