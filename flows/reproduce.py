@@ -2,6 +2,7 @@
 
     perception-r1 run                                    # here and now
     prefect deployment run reproduce/embedded            # on a worker, seen in the UI
+    prefect deployment run reproduce/paper               # each stage on its own work pool: GPUs for two of them
 
 Each call is a stage that can be run alone. What is finished is found in the store and not done again, whichever way
 the stages are started.
@@ -9,6 +10,7 @@ the stages are started.
 
 from flows.evaluate import every_prediction
 from flows.opening import opened
+from flows.pools import run_through
 from flows.train import every_model
 from storage import Artifact
 from tasks.annotate import annotate
@@ -26,9 +28,14 @@ def reproduce(
     overrides: tuple[str, ...] = (),
     store: str = "",
     force: bool = False,
+    through: str = "",
 ) -> Artifact:
-    """The page with the answer."""
-    return answered(opened("run", config, profile, overrides, store, force))
+    """The page with the answer; `through` names the stages' deployments, each of which runs on its own work pool."""
+    job = opened("run", config, profile, overrides, store, force and not through)
+    if through:
+        settings = {"config": config, "profile": profile, "overrides": overrides, "store": store, "force": force}
+        run_through(through, settings, job.command)
+    return answered(job)
 
 
 def answered(job: Job) -> Artifact:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from flows import pools
 from flows.prefect_api import POOLS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,8 +32,13 @@ def test_every_stage_has_a_deployment_and_so_has_the_whole() -> None:
     assert [name(d) for d in DEPLOYMENTS] == [
         *(f"{stage}/embedded" for stage in STAGES),
         "reproduce/embedded",
+        *(f"{stage}/paper" for stage in STAGES),
         "reproduce/paper",
     ]
+
+
+def test_the_whole_calls_every_stage_in_its_order() -> None:
+    assert pools.STAGES == STAGES
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=name)
@@ -50,10 +56,13 @@ def test_a_configuration_that_is_named_exists(deployment: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=name)
-def test_only_the_paper_needs_a_gpu_and_nobody_reports_home(deployment: dict[str, Any]) -> None:
+def test_only_the_paper_s_training_and_evaluation_need_a_gpu_and_nobody_reports_home(
+    deployment: dict[str, Any],
+) -> None:
     pool = deployment["work_pool"]
     assert pool["name"] in POOLS
-    assert pool["name"] == ("gpu" if deployment["name"] == "paper" else "cpu")
+    needs_gpu = deployment["name"] == "paper" and flow_name(deployment) in ("train", "evaluate")
+    assert pool["name"] == ("gpu" if needs_gpu else "cpu")
     environment = pool["job_variables"]["env"]
     assert environment.items() >= {"DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}.items()
     assert all(isinstance(value, str) for value in environment.values()), "environment variables are text"
