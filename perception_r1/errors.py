@@ -61,7 +61,16 @@ class StageFailed(PerceptionError):
 
 
 class EndpointError(PerceptionError):
-    """What came instead of a reply."""
+    """What came instead of a reply, and what that took: a reply that was cut off is paid for, too."""
+
+    prompt_tokens = 0
+    completion_tokens = 0
+    cost_usd = 0.0
+
+    def after(self, prompt_tokens: int, completion_tokens: int, cost_usd: float) -> "EndpointError":
+        """The same with what it took."""
+        self.prompt_tokens, self.completion_tokens, self.cost_usd = prompt_tokens, completion_tokens, cost_usd
+        return self
 
 
 class Refused(EndpointError):

@@ -40,7 +40,9 @@ class Endpoint:
     base_url: str = field(default="", metadata=_UNSAID)
     key_variable: str = field(default="", metadata=_UNSAID)  # the environment variable that holds the key
     concurrency: Count = field(default=16, metadata=_UNSAID)
-    timeout_s: Positive = field(default=120.0, metadata=_UNSAID)
+    timeout_s: Positive = field(default=120.0, metadata=_UNSAID)  # for one attempt, to the last byte
+    connect_timeout_s: Positive = field(default=5.0, metadata=_UNSAID)
+    patience_s: Positive = field(default=300.0, metadata=_UNSAID)  # for retries, and a server that is away
     retries: Number = field(default=4, metadata=_UNSAID)
     max_tokens: Count = 1024
     usd_per_million_prompt_tokens: Amount = field(default=0.0, metadata=_UNSAID)

@@ -1,5 +1,6 @@
 """The wire, against a real server on loopback: every failure has a type, comes back, and is never a score."""
 
+import random
 import socket
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from perception_r1 import sections, wire
+from perception_r1 import sections
 from perception_r1.endpoints import Endpoint, Reply, Request, Speaking, image_part, open_endpoint, text_part
 from perception_r1.errors import (
     ConfigError,
@@ -22,6 +23,8 @@ from perception_r1.errors import (
     Truncated,
     Unreachable,
 )
+from perception_r1.wire.line import pause_s
+from perception_r1.wire.protocol import body_of
 from perception_r1.world.charts import Chart
 from perception_r1.world.server import Fault, Server, serving
 
@@ -29,6 +32,11 @@ CHART = Chart((7, 4, 9), ("red",) * 3, (10, 10, 10))
 PARTS = [image_part(CHART.png()), text_part("Is bar A taller than bar B?")]
 REQUEST = Request(messages=({"role": "user", "content": PARTS},))
 FAULTY = Fault(status=500, retry_after="0")
+
+
+def varied(count: int) -> list[Request]:
+    """Requests that no one else's reply will do for."""
+    return [Request(REQUEST.messages, temperature=1.0, seed=seed) for seed in range(count)]
 
 
 def settings(server: Server, **said: Any) -> sections.Endpoint:
@@ -109,7 +117,7 @@ def test_every_failure_has_a_type_and_is_returned(fault: Fault, kind: type[Endpo
 @pytest.mark.parametrize("fault", [FAULTY, Fault(status=401), Fault(hang_up=True)])
 def test_a_model_that_never_says_a_word_is_an_error_and_not_a_result(fault: Fault) -> None:
     with serving(faults=[fault, fault]) as server, pytest.raises(EndpointError, match="embedded/teacher at "):
-        asked(Speaking(open_endpoint(settings(server))), [REQUEST, REQUEST])
+        asked(Speaking(open_endpoint(settings(server))), varied(2))
 
 
 def test_a_model_that_spoke_may_refuse_a_request_and_be_cut_off() -> None:
@@ -153,20 +161,21 @@ def test_what_may_pass_is_asked_again_within_the_budget(
     assert type(reply) is kind
 
 
-def test_without_a_word_from_the_server_the_wait_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "FIRST_WAIT_S", 0.02)
+def test_without_a_word_from_the_server_the_wait_doubles_to_its_longest() -> None:
+    chance = random.Random(0)
+    for attempt, most_s in enumerate([0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]):
+        assert all(0.75 * most_s <= pause_s(attempt, chance) <= most_s for _ in range(20))
+
+
+def test_what_failed_in_three_ways_is_asked_a_fourth_time() -> None:
     with serving(faults=[Fault(status=500), Fault(hang_up=True), GARBAGE]) as server:
-        endpoint = open_endpoint(settings(server, retries=3))
-        assert isinstance(endpoint, wire.WireEndpoint)
-        longest = [0.02 * 2**attempt for attempt in range(3)]
-        assert all(0.75 * most <= endpoint._pause(n) <= most for n, most in enumerate(longest))
-        assert isinstance(asked(endpoint)[0], Reply)
+        assert isinstance(asked(open_endpoint(settings(server, retries=3)))[0], Reply)
         assert server.requests == 4
 
 
 def test_one_failure_leaves_the_others_alone() -> None:
     with serving(faults=[None, Fault(status=400), None]) as server:
-        replies = asked(open_endpoint(settings(server, concurrency=1)), [REQUEST] * 4)
+        replies = asked(open_endpoint(settings(server, concurrency=1)), varied(4))
     assert [type(replies[n]) for n in range(4)] == [Reply, Refused, Reply, Reply]
 
 
@@ -174,9 +183,9 @@ def test_requests_are_taken_as_places_become_free() -> None:
     taken: list[int] = []
 
     def requests() -> Iterator[Request]:
-        for number in range(40):
+        for number, request in enumerate(varied(40)):
             taken.append(number)
-            yield REQUEST
+            yield request
 
     with serving(faults=[Fault(delay_s=0.01)] * 40) as server:
         endpoint = open_endpoint(settings(server, concurrency=4))
@@ -192,7 +201,7 @@ def test_an_endpoint_is_asked_many_times_and_from_many_threads() -> None:
         endpoint = open_endpoint(settings(server, concurrency=4))
         counted: list[int] = []
         threads = [
-            threading.Thread(target=lambda: counted.append(len(dict(endpoint.ask([REQUEST] * 5))))) for _ in range(4)
+            threading.Thread(target=lambda: counted.append(len(dict(endpoint.ask(varied(5)))))) for _ in range(4)
         ]
         for thread in threads:
             thread.start()
@@ -205,7 +214,7 @@ def test_an_endpoint_is_asked_many_times_and_from_many_threads() -> None:
 def test_who_stops_listening_stops_the_asking() -> None:
     with serving(faults=[Fault(delay_s=0.05)] * 200) as server:
         endpoint = open_endpoint(settings(server, concurrency=3))
-        replies = endpoint.ask([REQUEST] * 200)
+        replies = endpoint.ask(varied(200))
         assert next(iter(replies))
         replies.close()  # type: ignore[attr-defined]
         endpoint.close()
@@ -240,10 +249,10 @@ def test_an_unknown_embedded_model_is_refused_with_the_nearest_name() -> None:
 
 def test_a_schema_is_sent_as_the_response_format() -> None:
     schema = {"type": "object", "properties": {}}
-    body = wire._body("m", Request(REQUEST.messages, seed=3, schema=schema))
+    body = body_of("m", Request(REQUEST.messages, seed=3, schema=schema))
     assert body["response_format"]["json_schema"]["schema"] == schema
     assert body["seed"] == 3
-    assert "seed" not in wire._body("m", REQUEST)
+    assert "seed" not in body_of("m", REQUEST)
 
 
 @pytest.mark.parametrize(
@@ -254,8 +263,8 @@ def test_a_picture_is_a_data_uri_of_its_own_kind(start: bytes, mime: str) -> Non
 
 
 def test_importing_the_seam_imports_no_client() -> None:
-    code = "import sys, perception_r1.endpoints, perception_r1.wire; print('openai' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+    code = "import sys, perception_r1.endpoints, perception_r1.wire; print({'openai', 'aiohttp'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
 
 
 def test_the_server_of_the_command_line_prints_its_address_and_answers_there() -> None:

@@ -9,6 +9,8 @@ with serving(faults=[Fault(status=429, retry_after="0"), None]) as server:   # t
 import argparse
 import contextlib
 import json
+import socket
+import struct
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -34,6 +36,9 @@ class Fault:
     body: str | None = None  # sent with status 200 instead of a completion
     truncated: bool = False  # the reply ends at the token limit
     hang_up: bool = False  # the connection ends without a word
+    reset: bool = False  # ... and is reset
+    half: bool = False  # the connection ends in the middle of the reply
+    drip_s: float = 0.0  # the reply comes in ten pieces with so long a pause after each
 
 
 class Server(ThreadingHTTPServer):
@@ -50,11 +55,29 @@ class Server(ThreadingHTTPServer):
         self._at_once = 0
         self._faults = iter(faults)
         self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
 
     @property
     def url(self) -> str:
         """The base URL that a client needs."""
         return f"http://{HOST}:{self.server_address[1]}/v1"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Begins a conversation on a connection."""
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Ends a connection."""
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Ends the kept connections too: a server that is gone answers on none."""
+        super().server_close()
+        for connection in list(self._open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     @contextlib.contextmanager
     def counted(self) -> Iterator[Fault]:
@@ -77,6 +100,7 @@ class _Conversation(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: Server
+    _fault = Fault()
 
     def do_GET(self) -> None:
         """The models there are."""
@@ -98,8 +122,9 @@ class _Conversation(BaseHTTPRequestHandler):
                 self._answer(content, fault)
 
     def _answer(self, content: bytes, fault: Fault) -> None:
-        if fault.hang_up:
-            self.close_connection = True
+        self._fault = fault
+        if fault.hang_up or fault.reset:
+            self._end(fault.reset)
         elif fault.status:
             self._refuse(fault.status, "a fault that was ordered", fault.retry_after)
         elif fault.body is not None:
@@ -115,11 +140,11 @@ class _Conversation(BaseHTTPRequestHandler):
         try:
             body = json.loads(content)
             request, answer = _request(body), answer_of(body["model"])
+            said = answered(answer, request)
         except ConfigError as error:
             return self._refuse(404, str(error))
         except (ValueError, KeyError, TypeError) as error:
             return self._refuse(400, f"this is no chat completion request: {error!r}")
-        said = answered(answer, request)
         if isinstance(said, Truncated) or fault.truncated:
             return self._send(200, _completion(body["model"], "", "length", prompt_tokens(request), request.max_tokens))
         if not isinstance(said, Reply):
@@ -142,10 +167,29 @@ class _Conversation(BaseHTTPRequestHandler):
         if retry_after:
             self.send_header("Retry-After", retry_after)
         self.end_headers()
-        self.wfile.write(data)
+        if self._fault.half:
+            self.wfile.write(data[: len(data) // 2])
+            return self._end(reset=False)
+        for piece in _pieces(data) if self._fault.drip_s else [data]:
+            self.wfile.write(piece)
+            time.sleep(self._fault.drip_s)
+        return None
+
+    def _end(self, reset: bool) -> None:
+        """Ends the connection; reset, the other side loses what it has not read."""
+        self.close_connection = True
+        if reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
 
     def log_message(self, format: str, *args: object) -> None:
         """Says nothing: a line for each request would be most of a log."""
+
+
+def _pieces(data: bytes) -> list[bytes]:
+    """Ten pieces of it."""
+    size = -(-len(data) // 10)
+    return [data[start : start + size] for start in range(0, len(data), size)]
 
 
 def _request(body: dict[str, Any]) -> Request:

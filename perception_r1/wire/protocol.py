@@ -1,0 +1,172 @@
+"""Requests, replies and errors as OpenAI spells them."""
+
+import email.utils
+import json
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from perception_r1 import sections
+from perception_r1.endpoints import Reply, Request
+from perception_r1.errors import EndpointError, Malformed, RateLimited, Refused, ServerFailed, TimedOut, Truncated
+from perception_r1.wire.transport import Answer
+
+if TYPE_CHECKING:
+    import openai
+
+MILLION = 1_000_000
+
+
+def body_of(model: str, request: Request) -> dict[str, Any]:
+    """The request as the protocol spells it."""
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": [dict(message) for message in request.messages],
+        "max_completion_tokens": request.max_tokens,
+        "temperature": request.temperature,
+    }
+    if request.seed is not None:
+        body["seed"] = request.seed
+    if request.schema is not None:
+        schema = {"name": "reply", "schema": dict(request.schema), "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return body
+
+
+def encoded(model: str, request: Request) -> bytes:
+    """The body as it is sent: plain ASCII, so that a lone surrogate in a policy's text cannot stop it."""
+    return json.dumps(body_of(model, request), separators=(",", ":")).encode("ascii")
+
+
+def read(answer: Answer, settings: sections.Endpoint, max_tokens: int, took_s: float) -> Reply | EndpointError:
+    """What an answer says; a failure bears what it cost, for a reply that was cut off is paid for too."""
+    where = f"{settings.model} at {settings.base_url}"
+    if answer.status != 200:
+        return _of_status(where, answer)
+    said = _parsed(answer.body)
+    choice = _first_choice(said)
+    if choice is None:
+        return Malformed(f"{where} sent no chat completion: {_short(answer.body)}")
+    asked, used = _usage(said)
+    prices = settings.usd_per_million_prompt_tokens, settings.usd_per_million_completion_tokens
+    cost_usd = (asked * prices[0] + used * prices[1]) / MILLION
+    made = _of_choice(choice, settings.model, max_tokens)
+    if isinstance(made, str):
+        return Reply(made, asked, used, took_s, cost_usd)
+    return made.after(asked, used, cost_usd)
+
+
+def _of_choice(choice: Mapping[str, Any], model: str, max_tokens: int) -> str | EndpointError:
+    """The text of a completion, or why there is none."""
+    reason, message = choice.get("finish_reason"), choice["message"]
+    refusal, text = message.get("refusal"), message.get("content")
+    if reason == "length":
+        return Truncated(f"{model} was cut off at {max_tokens} tokens; raise max_tokens")
+    if reason == "content_filter" or refusal:
+        return Refused(f"{model} refuses to answer: {_short(str(refusal or reason))}")
+    if not isinstance(text, str) or not text:
+        return Malformed(f"{model} sent an empty reply (finish_reason {reason})")
+    return text
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _first_choice(said: Any) -> dict[str, Any] | None:
+    """The first choice of what may be a chat completion."""
+    choices = said.get("choices") if isinstance(said, dict) else None
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return first if isinstance(first, dict) and isinstance(first.get("message"), dict) else None
+
+
+def _usage(said: Mapping[str, Any]) -> tuple[int, int]:
+    """Tokens of the prompt and of the reply, 0 where the server does not say."""
+    usage = said.get("usage")
+    counts = [usage.get(name) if isinstance(usage, dict) else 0 for name in ("prompt_tokens", "completion_tokens")]
+    asked, used = (count if isinstance(count, int) and count > 0 else 0 for count in counts)
+    return asked, used
+
+
+def _of_status(where: str, answer: Answer) -> EndpointError:
+    """The failure that an HTTP status stands for."""
+    status, told = answer.status, f"{where} answered {answer.status}: {_complaint(answer.body)}"
+    if status == 429:
+        return RateLimited(told)
+    if status == 408:
+        return TimedOut(told)
+    return ServerFailed(told) if status >= 500 or status == 409 else Refused(told)
+
+
+def _complaint(body: bytes) -> str:
+    """What the server says is wrong."""
+    said = _parsed(body)
+    error = said.get("error", said) if isinstance(said, dict) else None
+    message = error.get("message") if isinstance(error, dict) else error
+    return _short(message if isinstance(message, str) else body)
+
+
+def told_to_wait_s(headers: Mapping[str, str]) -> float | None:
+    """The seconds of a Retry-After header, a number or a date; a date is held against the server's own clock."""
+    said = headers.get("Retry-After", "")
+    try:
+        seconds = float(said)
+    except ValueError:
+        date, now = _instant(said), _instant(headers.get("Date", ""))
+        seconds = date - (time.time() if now is None else now) if date is not None else float("nan")
+    return max(0.0, seconds) if seconds == seconds else None
+
+
+def _instant(date: str) -> float | None:
+    try:
+        parsed = email.utils.parsedate_tz(date)
+        return None if parsed is None else float(email.utils.mktime_tz(parsed))
+    except (ValueError, OverflowError):
+        return None
+
+
+def with_openai_error(failure: EndpointError, answer: Answer | None, url: str) -> EndpointError:
+    """The failure with the openai package's own error as its cause, for who knows that."""
+    import openai
+
+    http = sys.modules.get("httpx2") or sys.modules["httpx"]  # whichever this release of openai is made of
+    request = http.Request("POST", url)
+    if answer is None:
+        failure.__cause__ = (
+            openai.APITimeoutError(request)
+            if isinstance(failure, TimedOut)
+            else openai.APIConnectionError(message=str(failure), request=request)
+        )
+        return failure
+    response, said = http.Response(answer.status, request=request), _parsed(answer.body)
+    if answer.status == 200:
+        failure.__cause__ = openai.APIResponseValidationError(response, said, message=str(failure))
+    else:
+        failure.__cause__ = _status_error(answer.status)(str(failure), response=response, body=said)
+    return failure
+
+
+def _status_error(status: int) -> "type[openai.APIStatusError]":
+    """The error that the openai package raises for an HTTP status."""
+    import openai
+
+    kinds: dict[int, type[openai.APIStatusError]] = {
+        400: openai.BadRequestError,
+        401: openai.AuthenticationError,
+        403: openai.PermissionDeniedError,
+        404: openai.NotFoundError,
+        409: openai.ConflictError,
+        422: openai.UnprocessableEntityError,
+        429: openai.RateLimitError,
+    }
+    return kinds.get(status, openai.InternalServerError if status >= 500 else openai.APIStatusError)
+
+
+def _short(text: str | bytes, longest: int = 200) -> str:
+    """One line of a server's words."""
+    line = " ".join((text.decode("utf-8", "replace") if isinstance(text, bytes) else text).split())
+    return line if len(line) <= longest else f"{line[:longest]}…"
