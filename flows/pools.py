@@ -7,12 +7,12 @@ from perception_r1.errors import ConfigError, StageFailed
 STAGES = ("annotate", "validate", "train", "evaluate", "compare", "report")
 
 
-def run_through(deployment: str, parameters: dict[str, Any], command: str) -> None:
+def run_through(deployment: str, parameters: dict[str, Any], command: str, stages: tuple[str, ...] = STAGES) -> None:
     """Returns when every stage's deployment of that name has run; the results are in the store that they share."""
     from prefect.deployments import run_deployment
     from prefect.exceptions import ObjectNotFound
 
-    for stage in STAGES:
+    for stage in stages:
         name = f"{stage}/{deployment}"
         try:
             run: Any = run_deployment(name, parameters=parameters)

@@ -23,12 +23,14 @@ from flows.service_commands import down, status, up
 from flows.services import CannotBeRight, Services, bring_down, bring_up, read_services, server_url
 from storage.locks import flock
 
+ROOT = Path(__file__).resolve().parent.parent
 FLOW = """
 from prefect import flow
 
 @flow(persist_result=False)
 def greet(name: str = "nobody") -> str:
-    print(f"hello {name}")
+    if name == "nobody":
+        raise ValueError("there is nobody to greet")
     return name
 """
 PLAN = """
@@ -90,6 +92,18 @@ def run_to_its_end(url: str, deployment: str) -> str:
     return "still not ended"
 
 
+def through(url: str, deployment: str, name: str) -> str:
+    """What comes of running the stages, of which there is one here, through work pools."""
+    program = (
+        "import sys; from flows.pools import run_through\n"
+        "try: run_through(sys.argv[1], {'name': sys.argv[2]}, 'the same again', stages=('greet',)); print('done')\n"
+        "except Exception as error: print(f'{type(error).__name__}: {error}')"
+    )
+    environment = os.environ | {"PREFECT_API_URL": f"{url}/api", "DO_NOT_TRACK": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-W", "ignore", "-c", program, deployment, name]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.strip()
+
+
 @pytest.mark.timeout(300)
 def test_up_runs_a_deployment_and_down_leaves_no_process(home: Path) -> None:
     port = free_port()
@@ -119,6 +133,12 @@ def test_up_runs_a_deployment_and_down_leaves_no_process(home: Path) -> None:
     assert [(run["flow"], run["state"]) for run in shown["runs"]] == [("greet", "Completed")]
     assert "nightly (0 2 * * *, inactive)" in typed(status).output
     assert [automation["name"] for automation in prefect_api.ask(url, "automations/filter", {})] == [AUTOMATION]
+
+    assert through(url, "embedded", "somebody") == "done"
+    assert through(url, "embedded", "nobody").startswith("StageFailed: greet failed: its run ")
+    assert through(url, "paper", "somebody") == (
+        "ConfigError: there is no deployment greet/paper: perception-r1 up, or prefect deploy --all"
+    )
 
     family = [psutil.Process(service.pid) for service in first]
     family += [child for process in family for child in process.children(recursive=True)]
