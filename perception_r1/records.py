@@ -74,6 +74,7 @@ class Completion:
     answer: str  # the right one
     answer_type: AnswerType
     choices: tuple[str, ...] = ()
+    precision: float | None = None  # decimal places of the answer, or below 1 a tolerance; as the item says
     truncated: bool = False  # cut off at the token limit
     judgements: tuple[Judgement, ...] = ()  # one for each annotation of the problem
 

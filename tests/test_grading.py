@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import pytest
 
+from perception_r1.errors import PerceptionError
 from perception_r1.evaluate import Grade, grade_answer
 from perception_r1.evaluate.exact import Exact, Unreadable, rational, root, symbol
 from perception_r1.evaluate.grading import infer_type
@@ -297,3 +298,41 @@ def test_a_root_that_is_no_exact_number_is_refused(number: Exact) -> None:
 @pytest.mark.parametrize("text", ["", "no idea", "24 or 7", "5 6", "1..2", "3 + ", r"\frac{1}", "x ->", "5 cm 6 m"])
 def test_what_is_not_understood_is_not_read(text: str) -> None:
     assert read(text) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "gold", "kind", "precision", "correct"),
+    [
+        pytest.param("0.3335", "0.3333", "float", 0.001, True, id="dynamath-inside-its-tolerance"),
+        pytest.param("0.335", "0.3333", "float", 0.001, False, id="dynamath-outside"),
+        pytest.param("0.3343", "0.3333", "float", 0.001, True, id="the-tolerance-itself"),
+        pytest.param("7.5005", "7.5", "float", 0.001, True, id="beyond-the-gold's-places"),
+        pytest.param(r"\frac{1}{3}", "0.3333", "float", 0.001, True, id="a-fraction-near-enough"),
+        pytest.param("0", "0.5", "float", 0.001, False, id="a-tolerance-is-not-zero-places"),
+        pytest.param("0.333", r"\frac{1}{3}", "math", 2.0, True, id="a-set-that-compares-two-decimals"),
+        pytest.param("0.333", r"\frac{1}{3}", "math", None, False, id="no-set-no-rounding"),
+        pytest.param("14.3", "14", "integer", 1.0, False, id="an-integer-has-no-decimals"),
+    ],
+)
+def test_a_set_says_how_near_is_right(said: str, gold: str, kind: str, precision: float | None, correct: bool) -> None:
+    assert grade_answer(boxed(said), gold, kind, precision).correct is correct
+
+
+@pytest.mark.parametrize(
+    ("kind", "gold", "said"),
+    [
+        ("coordinates", "(3, -4)", "(3,-4)"),
+        ("percent", "50%", "0.5"),
+        ("units", "24 cm", "24"),
+        ("surds", r"2 \sqrt { 221 }", r"\sqrt{884}"),
+        ("yes/no", "yes", "Yes"),
+        ("choice", "B", "(B)"),
+    ],
+)
+def test_a_type_may_be_called_what_people_call_it(kind: str, gold: str, said: str) -> None:
+    assert grade_answer(boxed(said), gold, kind).correct
+
+
+def test_an_unknown_type_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(PerceptionError, match="answer type 'flaot' is unknown; known: integer, float, list"):
+        grade_answer(boxed("1"), "1", "flaot")

@@ -215,3 +215,9 @@ def test_a_reward_without_a_weight_is_no_part_of_the_sum() -> None:
 def test_half_a_group_is_refused() -> None:
     with pytest.raises(ValueError, match="3 rewards are no whole number of groups of 2"):
         combined({"accuracy": [1.0, 0.0, 1.0]}, {"accuracy": 1.0}, 2)
+
+
+def test_accuracy_is_as_near_as_the_item_asks() -> None:
+    rounded = r"<think></think><answer>\boxed{0.3335}</answer>"
+    assert REWARDS["accuracy"](completion(rounded, "0.3333", "float", precision=0.001)) == 1.0
+    assert REWARDS["accuracy"](completion(rounded, "0.3333", "float")) == 0.0

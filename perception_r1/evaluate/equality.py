@@ -1,5 +1,6 @@
 """When two readings are the same answer: exactly, unless the gold is a rounded decimal."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 from perception_r1.evaluate.exact import Exact, rational
@@ -16,14 +17,24 @@ def equal(gold: Reading | None, said: Reading | None) -> bool:
 
 def close(gold: Reading, said: Reading, places: int) -> bool:
     """One number that is the gold one when both are rounded to so many decimal places; a half may go either way."""
+    unit = Fraction(10) ** -places
+    return any(abs(value - round(wanted / unit) * unit) * 2 <= unit for wanted, value in _approximate(gold, said))
+
+
+def within(gold: Reading, said: Reading, tolerance: Fraction) -> bool:
+    """One number that is no further from the gold one than the tolerance."""
+    return any(abs(value - wanted) <= tolerance for wanted, value in _approximate(gold, said))
+
+
+def _approximate(gold: Reading, said: Reading) -> Iterator[tuple[Fraction, Fraction]]:
+    """The two numbers, once for each thing that a percent sign may mean; nothing where they are no single numbers."""
     if len(gold.parts) != 1 or len(said.parts) != 1 or not _fit(gold, said):
-        return False
+        return
     wanted, value = gold.parts[0].approximate, said.parts[0].approximate
     if wanted is None or value is None:
-        return False
-    unit = Fraction(10) ** -places
-    factors = _factors(gold.unit, said.unit, wanted)
-    return any(abs(value * factor - round(wanted / unit) * unit) * 2 <= unit for factor in factors)
+        return
+    for factor in _factors(gold.unit, said.unit, wanted):
+        yield wanted, value * factor
 
 
 def _factors(gold_unit: str, said_unit: str, bare: Fraction) -> tuple[Fraction, ...]:

@@ -10,4 +10,5 @@ def accuracy_reward(completion: Completion) -> float:
     if completion.truncated:
         return 0.0
     choices = lettered(completion.choices) or None
-    return float(grade_answer(completion.text, completion.answer, completion.answer_type, choices=choices).correct)
+    grade = grade_answer(completion.text, completion.answer, completion.answer_type, completion.precision, choices)
+    return float(grade.correct)
