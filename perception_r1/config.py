@@ -16,9 +16,10 @@ from typing import Any, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from perception_r1.benchmarks import BENCHMARKS
+from perception_r1.benchmarks.dataset import check_data
 from perception_r1.errors import ConfigError
 from perception_r1.recipes import RECIPES
-from perception_r1.sections import Config
+from perception_r1.sections import PINNED, Config
 
 
 def load(path: Path, profile: str = "", overrides: Iterable[str] = ()) -> Config:
@@ -124,10 +125,13 @@ def _lists(config: Config) -> Refusals:
         "train.arms": [arm.name for arm in config.train.arms],
         "train.seeds": list(config.train.seeds),
         "evaluate.benchmarks": list(config.evaluate.benchmarks),
+        "evaluate.conditions": list(config.evaluate.conditions),
     }
     for place, values in lists.items():
         if not values or len(set(values)) < len(values):
             yield place, f"at least one, each once; got {values}"
+    if config.evaluate.conditions[:1] != ("full",):
+        yield "evaluate.conditions", "the first is 'full': the others are compared with it"
 
 
 def _names(config: Config) -> Refusals:
@@ -145,9 +149,21 @@ def _names(config: Config) -> Refusals:
             yield f"train.arms {arm.name}", f"recipe {arm.recipe!r} is unknown; {_nearest(arm.recipe, RECIPES)}"
         if arm.name == "base":
             yield "train.arms", "'base' is the name of the model before training; choose another"
-    for benchmark in config.evaluate.benchmarks:
+    yield from _benchmarks(config)
+
+
+def _benchmarks(config: Config) -> Refusals:
+    """Benchmarks that there are, whose data are known before anything is trained."""
+    for benchmark in (*config.evaluate.benchmarks, *config.evaluate.data):
         if benchmark not in BENCHMARKS:
             yield "evaluate.benchmarks", f"{benchmark!r} is unknown; {_nearest(benchmark, BENCHMARKS)}"
+            continue
+        dataset = BENCHMARKS[benchmark].DATA
+        try:
+            if dataset:
+                check_data(dataset, config.evaluate.data.get(benchmark, PINNED))
+        except ConfigError as error:
+            yield f"evaluate.benchmarks {benchmark}", str(error)
 
 
 NEEDS = {"hub": ("repo", "revision"), "parquet": ("path",), "world": ("count",)}

@@ -80,6 +80,16 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
+class FactVerdict:
+    """What one response says of one visual fact; a claim of its own that is no fact is a contradicted one."""
+
+    fact: str
+    type: FactType
+    verdict: Verdict
+    known: bool = True  # one of the item's facts; False: what the response claims beside them
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """One response of one model to one item of a benchmark under one condition, graded."""
 
@@ -89,15 +99,22 @@ class Prediction:
     item: str
     group: str  # items of one group are one cluster in every test
     stratum: str  # the sort of question
-    condition: str  # "image", or what was done to it
+    condition: str  # "full", or what was done to the picture
     response: str
     status: Status
     value: str | None  # the extracted answer
     rule: str  # that extracted it
-    gold: str
-    correct: bool | None  # None: not known, as its grading failed; never counted as wrong
+    gold: str  # empty where the right answer is secret
+    correct: bool | None  # None: not known, as its grading failed or the answer is secret; never counted as wrong
     facts: int  # how many visual facts are known of the item
     facts_right: int
     facts_wrong: int  # contradicted by the response; the rest was not said
     perceived: bool | None  # all facts right and none wrong; None where no facts are known
     tokens: int
+    labels: tuple[str, ...] = ()  # what else metrics sort by: "subject=Math"
+    sample: int = 0  # 0 is the greedy one, unless responses were sampled
+    answer_type: AnswerType = "text"
+    choices: tuple[str, ...] = ()
+    precision: float | None = None  # with gold, type and choices the response can be graded again without the benchmark
+    also: tuple[str, ...] = ()  # other right answers
+    verdicts: tuple[FactVerdict, ...] = ()  # one for each known fact, and for each wrong claim beside them

@@ -158,11 +158,30 @@ class Train:
 
 
 @model
+class Data:
+    """Where a benchmark's rows come from, if not from its pinned commit of the hub."""
+
+    revision: str = ""  # a commit of the hub's dataset, where we do not know one or you want another
+    repo: str = ""  # a mirror with the same columns
+    path: str = ""  # a local copy, laid out like the hub's: then nothing is downloaded
+    split: str = ""  # a split whose answers are secret: responses are exported, no score is invented
+    rows: Number = 0  # how many rows there are, where it is not the pinned number
+
+
+PINNED = Data()  # the pinned commit of the hub
+
+
+Condition = Literal["full", "none", "blank", "shuffled", "caption"]
+
+
+@model
 class Evaluate:
     """The models' responses to the benchmarks, graded."""
 
     benchmarks: tuple[Name, ...] = ("world",)
-    items: Number = 0  # of each benchmark; 0: all
+    data: dict[Name, Data] = field(default_factory=dict)  # by benchmark
+    conditions: tuple[Condition, ...] = ("full",)  # what is done to the picture; the first is always full
+    items: Number = 0  # of each benchmark, about: groups are drawn whole; 0: all
     seed: int = 0
     batch: Count = 64
     max_tokens: Count = 1024

@@ -2,39 +2,22 @@ r"""Benchmarks prove themselves without a model, and what a response saw is read
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
-import datasets
 import pytest
 
-from perception_r1.benchmarks import BENCHMARKS, geometry3k, world
+from perception_r1.benchmarks import BENCHMARKS, world
 from perception_r1.benchmarks.item import Benchmark, Item
 from perception_r1.benchmarks.proof import prove
 from perception_r1.errors import BadProblem
-from perception_r1.evaluate.predict import prediction
+from perception_r1.evaluate.predict import prediction, seen
 from perception_r1.records import Problem
-from perception_r1.world import charts
+from perception_r1.sections import PINNED, Data
 from perception_r1.world.charts import tasks
 from perception_r1.world.demonstrator import demonstration, layout
 
 OFFLINE = ("world",)  # the others come from the hub
-
-
-def test_geometry3k_proves_itself_on_rows_of_its_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    picture = {"bytes": next(charts.problems("heldout", 1, 0)).images[0], "path": None}
-    answers = ["2 \\sqrt { 221 }", "\\frac { 20 } { 3 }", "35.9", "8 \\pi", "12"]
-    rows = [{"images": [picture], "problem": f"<image>Find x{n}.", "answer": a} for n, a in enumerate(answers)]
-    features = {"images": [datasets.Image()], "problem": datasets.Value("string"), "answer": datasets.Value("string")}
-    (tmp_path / "data").mkdir()
-    made = datasets.Dataset.from_list(rows, features=datasets.Features(features))
-    made.to_parquet(tmp_path / "data" / "test-00000-of-00001.parquet")
-    monkeypatch.setattr(geometry3k, "REPO", str(tmp_path))
-    assert prove(geometry3k, seed=0) == 5
-    assert [item.problem.answer for item in geometry3k.items(0, 0)] == answers
-    assert {item.problem.split for item in geometry3k.items(2, 0)} == {"heldout"}
-    assert list(geometry3k.items(3, 1)) == list(geometry3k.items(3, 1)) != list(geometry3k.items(3, 2))
 
 
 @pytest.mark.parametrize("name", OFFLINE)
@@ -72,7 +55,6 @@ CHART = Item(
     ),
     stratum="cmp",
     facts=("Bar A is 7.", "Bar C is 2."),
-    precision=None,
     beside=("Bar B is 5.",),
 )
 READINGS = {
@@ -96,9 +78,9 @@ READINGS = {
 }
 
 
-@pytest.mark.parametrize(("thought", "seen"), READINGS.values(), ids=READINGS)
-def test_a_bar_is_seen_if_its_only_claim_is_its_height(thought: str, seen: tuple[int, int]) -> None:
-    assert world.read(layout(thought, "yes"), CHART) == seen
+@pytest.mark.parametrize(("thought", "counts"), READINGS.values(), ids=READINGS)
+def test_a_bar_is_seen_if_its_only_claim_is_its_height(thought: str, counts: tuple[int, int]) -> None:
+    assert seen(world.read(layout(thought, "yes"), CHART)) == counts
 
 
 @pytest.mark.parametrize(
@@ -110,14 +92,14 @@ def test_a_bar_is_seen_if_its_only_claim_is_its_height(thought: str, seen: tuple
     ],
 )
 def test_what_is_not_thought_is_not_seen(response: str) -> None:
-    assert world.read(response, CHART) == (0, 0)
+    assert seen(world.read(response, CHART)) == (0, 0)
 
 
 def test_exact_demonstrations_are_seen_and_coarse_ones_are_where_they_happen_to_be_right() -> None:
     for item, task in zip(world.items(60, seed=2), tasks("heldout", 60, seed=2), strict=True):
-        assert world.read(demonstration(task, lazy=False), item) == (len(item.facts), 0)
+        assert seen(world.read(demonstration(task, lazy=False), item)) == (len(item.facts), 0)
         right = sum(task.chart.height(bar) in (2, 5, 8) for bar in task.bars)  # what a lazy eye sees rightly
-        assert world.read(demonstration(task, lazy=True), item) == (right, len(item.facts) - right)
+        assert seen(world.read(demonstration(task, lazy=True), item)) == (right, len(item.facts) - right)
 
 
 def predicted(response: str, truncated: bool = False, item: Item = CHART) -> tuple[object, ...]:
@@ -127,7 +109,7 @@ def predicted(response: str, truncated: bool = False, item: Item = CHART) -> tup
         benchmark="world",
         module=world,
         item=item,
-        condition="image",
+        condition="full",
         response=response,
         tokens=30,
         truncated=truncated,
@@ -163,10 +145,10 @@ def test_where_no_facts_are_known_nobody_perceived() -> None:
 
 
 def with_items(*items: Item) -> Benchmark:
-    def given(limit: int, seed: int) -> Iterator[Item]:
+    def given(limit: int, seed: int, data: Data = PINNED) -> Iterator[Item]:
         return iter(items)
 
-    return cast(Benchmark, SimpleNamespace(items=given, read=world.read))
+    return cast(Benchmark, SimpleNamespace(items=given, read=world.read, grade=world.grade))
 
 
 @pytest.mark.parametrize(
@@ -185,3 +167,12 @@ def with_items(*items: Item) -> Benchmark:
 def test_a_benchmark_that_cannot_be_right_is_refused_by_item(benchmark: Benchmark, complaint: str) -> None:
     with pytest.raises(BadProblem, match=f"item heldout-000000-cmp: .*{complaint}"):
         prove(benchmark, seed=0)
+
+
+def test_a_verdict_says_what_became_of_each_fact() -> None:
+    said = world.read(layout("Bar A is 7. Bar C is 3. Bar B is 1.", "yes"), CHART)
+    assert [(v.fact, v.verdict, v.known) for v in said] == [
+        ("Bar A is 7.", "supported", True),
+        ("Bar C is 2.", "contradicted", True),
+        ("Bar B is 1.", "contradicted", False),
+    ]

@@ -1,5 +1,6 @@
 """A configuration is checked in half a second, and what is wrong with it is said with the remedy."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -103,3 +104,19 @@ def test_checking_a_config_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        pytest.param(["evaluate.benchmarks=['mathverse']"], "no commit of AI4Math/MathVerse is known", id="no-commit"),
+        pytest.param(["evaluate.benchmarks=['mathvsta']"], "did you mean mathvista?", id="typo"),
+        pytest.param(["evaluate.data.mathvsta={path='x'}"], "did you mean mathvista?", id="typo-in-data"),
+        pytest.param(["evaluate.data.mathvista={split='dev'}"], "'dev' is unknown; known: testmini, test", id="split"),
+        pytest.param(["evaluate.conditions=['none']"], "the first is 'full'", id="nothing-to-compare-with"),
+        pytest.param(["evaluate.conditions=['full','blnak']"], "blnak", id="unknown-condition"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused_before_anything_is_trained(said: list[str], told: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        load(CONFIGS / "embedded.toml", overrides=said)

@@ -29,7 +29,7 @@ def row(model: str, seed: int, item: int, correct: bool | None, perceived: bool 
         item=f"i{item}",
         group=f"g{item}",
         stratum="cmp",
-        condition="image",
+        condition="full",
         response="",
         status="answered",
         value=None,
@@ -236,7 +236,7 @@ def test_benchmarks_and_conditions_are_never_mixed() -> None:
     rows = [
         r
         for benchmark in ("world", "charts")
-        for condition in ("image", "noise")
+        for condition in ("full", "noise")
         for r in three_seeds()
         if not r.update(benchmark=benchmark, condition=condition)
     ]

@@ -61,7 +61,7 @@ def predictions(rates: Rates, items: int = ITEMS, seed: int = 0) -> Iterator[dic
                         item=str(i),
                         group=str(i),
                         stratum=("cmp", "diff", "max")[i % 3],
-                        condition="image",
+                        condition="full",
                         response="",
                         status="answered",
                         value=None,

@@ -16,8 +16,11 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 
-from perception_r1.benchmarks.item import Item
+from perception_r1.benchmarks.item import Item, by_type
 from perception_r1.evaluate.layout import outline
+from perception_r1.evaluate.metrics import by_stratum
+from perception_r1.records import FactVerdict, Verdict
+from perception_r1.sections import PINNED, Data
 from perception_r1.world.charts import BARS, Task, problems, tasks
 
 COUNT = 513  # of all items: a third each of cmp, max and diff
@@ -27,11 +30,17 @@ _CLAIM = re.compile(rf"\bbar ([A-Z]) is (\d{_CLAUSE})", re.IGNORECASE)
 _UNIT = re.compile(r"(?: units?)?(?: tall| high)?\s*$")
 
 
-def items(limit: int, seed: int) -> Iterator[Item]:
+DATA = None  # drawn here, from no hub
+grade, metrics = by_type, by_stratum
+
+
+def items(limit: int, seed: int, data: Data = PINNED) -> Iterator[Item]:
     """The first `limit` items, or all of them if it is 0; the same for the same seed."""
     count = limit or COUNT
     for problem, task in zip(problems("heldout", count, seed), tasks("heldout", count, seed), strict=True):
-        yield Item(problem, task.question, task.facts, precision=None, beside=_beside(task))
+        beside = _beside(task)
+        caption = " ".join(sorted((*task.facts, *beside)))
+        yield Item(problem, task.question, task.facts, beside=beside, caption=caption)
 
 
 def _beside(task: Task) -> tuple[str, ...]:
@@ -39,8 +48,8 @@ def _beside(task: Task) -> tuple[str, ...]:
     return tuple(f"Bar {bar} is {task.chart.height(bar)}." for bar in BARS if bar not in task.bars)
 
 
-def read(response: str, item: Item) -> tuple[int, int]:
-    """How many bars the response's thoughts read rightly, of those that are asked about, and how many wrongly, of all.
+def read(response: str, item: Item) -> tuple[FactVerdict, ...]:
+    """A verdict for each bar that is asked about, and for each other bar that is read wrongly.
 
     A claim is "Bar A is 7" to the end of its clause; a bar of which anything else is claimed too is read wrongly.
     """
@@ -48,10 +57,19 @@ def read(response: str, item: Item) -> tuple[int, int]:
     for bar, height in _claims(response):
         claimed.setdefault(bar, set()).add(height)
     truth = {bar: {height} for fact in (*item.facts, *item.beside) for bar, height in _CLAIM.findall(fact)}
-    asked = {bar for fact in item.facts for bar, _ in _CLAIM.findall(fact)}
-    right = sum(claimed.get(bar) == truth[bar] for bar in asked)
-    wrong = sum(heights != truth.get(bar) for bar, heights in claimed.items())
-    return right, wrong
+    asked = {bar: fact for fact in item.facts for bar, _ in _CLAIM.findall(fact)}
+    verdicts = [FactVerdict(fact, "length", _verdict(claimed.get(bar), truth[bar])) for bar, fact in asked.items()]
+    for bar in sorted(claimed.keys() - asked.keys()):
+        if claimed[bar] != truth.get(bar):
+            claim = " or ".join(sorted(claimed[bar]))
+            verdicts.append(FactVerdict(f"Bar {bar} is {claim}.", "length", "contradicted", known=False))
+    return tuple(verdicts)
+
+
+def _verdict(claimed: set[str] | None, truth: set[str]) -> Verdict:
+    if claimed is None:
+        return "absent"
+    return "supported" if claimed == truth else "contradicted"
 
 
 def _claims(response: str) -> Iterator[tuple[str, str]]:

@@ -310,7 +310,7 @@ def _adjusted(rows: Sequence[Contrast]) -> list[Contrast]:
 
 def _sentence(row: Contrast) -> str:
     """What the row says."""
-    where = row.benchmark if row.condition == "image" else f"{row.benchmark} ({row.condition})"
+    where = row.benchmark if row.condition == "full" else f"{row.benchmark} ({row.condition})"
     when = f"seed {row.seed}" if row.test == "McNemar" else f"mean of {row.n} seeds"
     head = f"{where}, {when}: {row.outcome}"
     if row.first_rate is None or row.second_rate is None or row.difference is None:

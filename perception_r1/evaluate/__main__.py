@@ -50,7 +50,7 @@ def evaluate(spec: EvalSpec) -> None:
                     benchmark=spec.benchmark,
                     module=benchmark,
                     item=item,
-                    condition="image",
+                    condition="full",
                     response=response.text,
                     tokens=response.tokens,
                     truncated=response.truncated,

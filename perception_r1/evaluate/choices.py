@@ -43,7 +43,8 @@ def _named(text: str, choices: Choices) -> str | None:
     if len(text) > LONGEST:
         return None
     said = words(text)
-    same = [letter for letter, known in choices.items() if said and words(known) == said]
+    # a choice that is only its letter is named by the letter, in capitals
+    same = [letter for letter, known in choices.items() if said and words(known) == said and known != letter]
     if not same:
         value = read(text)
         same = [letter for letter, known in choices.items() if value and equal(read(known), value)]

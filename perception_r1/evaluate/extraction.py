@@ -166,7 +166,7 @@ def _bare(said: str, choices: Choices) -> Extraction | None:
     if choices or len(said.strip()) > LONGEST:
         return None
     value: str | None = bare(said)
-    opening = _YES_NO.match(said)
+    opening = _YES_NO.match(said.lstrip())  # a thought that was blanked out leaves many lines
     if opening:
         value = opening[1]
         other = "no" if value.casefold() == "yes" else "yes"

@@ -1,10 +1,9 @@
 """From a response to a graded prediction; nothing here asks a model or touches a disk."""
 
 from perception_r1.benchmarks.item import Benchmark, Item
-from perception_r1.evaluate.choices import lettered
 from perception_r1.evaluate.extraction import Extraction
-from perception_r1.evaluate.grading import Grade, graded
-from perception_r1.records import Prediction
+from perception_r1.evaluate.grading import Grade
+from perception_r1.records import FactVerdict, Prediction
 
 
 def prediction(
@@ -18,11 +17,13 @@ def prediction(
     response: str,
     tokens: int,
     truncated: bool,
+    sample: int = 0,
 ) -> Prediction:
     """The response to an item, graded and read for facts; a response that was cut off answers nothing."""
     problem = item.problem
-    found, grade = _graded(response, item, truncated)
-    right, wrong = module.read(response, item)
+    found, grade = _graded(module, response, item, truncated)
+    verdicts = module.read(response, item)
+    right, wrong = seen(verdicts)
     return Prediction(
         model=model,
         seed=seed,
@@ -30,24 +31,36 @@ def prediction(
         item=problem.id,
         group=problem.group,
         stratum=item.stratum,
+        labels=item.labels,
         condition=condition,
+        sample=sample,
         response=response,
         status=grade.status,
         value=found.value,
         rule=found.rule,
         gold=problem.answer,
-        correct=grade.correct,
+        answer_type=problem.answer_type,
+        choices=item.choices or problem.choices,
+        precision=item.precision,
+        also=item.also,
+        correct=grade.correct if problem.answer else None,
         facts=len(item.facts),
         facts_right=right,
         facts_wrong=wrong,
         perceived=right == len(item.facts) and not wrong if item.facts else None,
+        verdicts=verdicts,
         tokens=tokens,
     )
 
 
-def _graded(response: str, item: Item, truncated: bool) -> tuple[Extraction, Grade]:
+def seen(verdicts: tuple[FactVerdict, ...]) -> tuple[int, int]:
+    """How many of the known facts are stated rightly, and how many claims are wrong."""
+    right = sum(verdict.verdict == "supported" for verdict in verdicts if verdict.known)
+    return right, sum(verdict.verdict == "contradicted" for verdict in verdicts)
+
+
+def _graded(module: Benchmark, response: str, item: Item, truncated: bool) -> tuple[Extraction, Grade]:
     if truncated:
         cut = Extraction("truncated", None, "cut off at the token limit", None)
         return cut, Grade(False, cut.status, cut.rule)
-    problem = item.problem
-    return graded(response, problem.answer, problem.answer_type, item.precision, lettered(problem.choices) or None)
+    return module.grade(response, item)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from perception_r1.compare.family import ArmSummary, Contrast, Kind
 from perception_r1.compare.pools import Outcome
 
-SEEN = "image"  # the condition that the answer is about: nothing was done to the picture
+SEEN = "full"  # the condition that the answer is about: nothing was done to the picture
 SEES: Outcome = "all facts right"
 ANSWERS: Outcome = "answer right"
 Rollouts = Mapping[str, Sequence[Mapping[str, float | None]]]

@@ -1,0 +1,211 @@
+"""The rows of a benchmark: of a pinned commit of the hub, or of a local copy that is laid out like it.
+
+A local copy is a folder with the hub's Parquet files (`<config>/<split>-00000-of-00001.parquet` or
+`data/<split>-…`), one Parquet file, or one .tsv. What is not the pinned data (columns, counts, ids) is refused.
+"""
+
+import csv
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from perception_r1.benchmarks.item import Item
+from perception_r1.errors import BadProblem, ConfigError
+from perception_r1.sections import Data
+
+ROWS_AT_ONCE = 16  # a row may hold megabytes
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A configuration and a split of a dataset, and how many rows it has."""
+
+    config: str
+    split: str
+    rows: int  # 0: not known
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.config, self.split)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """Where a benchmark's rows are on the hub and what they look like; no revision: we do not know a commit."""
+
+    name: str
+    repo: str
+    revision: str = ""
+    parts: tuple[Part, ...]
+    columns: Mapping[str, str]  # the Arrow types of the columns that are read; "image" and "images" are pictures
+    optional: Mapping[str, str] = field(default_factory=dict)  # columns that not every part has
+    others: Mapping[str, tuple[Part, ...]] = field(
+        default_factory=dict
+    )  # further splits; answers that are not published are empty
+
+    def chosen(self, split: str) -> tuple[Part, ...]:
+        """The parts that are asked for: those of the benchmark, or those of another split."""
+        if not split or split == self.parts[0].split:
+            return self.parts
+        if split not in self.others:
+            known = ", ".join([self.parts[0].split, *self.others])
+            raise ConfigError(f"evaluate.data.{self.name}.split: {split!r} is unknown; known: {known}")
+        return self.others[split]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row, the part that it is of, and how it is named in a complaint."""
+
+    row: Row
+    part: Part
+    number: int  # in its part
+    where: str
+
+    def text(self, column: str) -> str:
+        """A column as text; empty where there is none."""
+        value = self.row.get(column)
+        return "" if value is None else str(value).strip()
+
+    def texts(self, column: str) -> tuple[str, ...]:
+        """A column that is a list of texts."""
+        return tuple(str(value).strip() for value in self.row.get(column) or ())
+
+
+def drawn(dataset: Dataset, item: Callable[[Line], Item], limit: int, seed: int, data: Data) -> Iterator[Item]:
+    """The items of all rows, or about `limit` of them: whole groups that a hash draws. No two have one id."""
+    parts = dataset.chosen(data.split)
+    share = limit / (data.rows or sum(part.rows for part in parts)) if limit else 1.0
+    seen: set[str] = set()
+    for line in lines(dataset, data):
+        made = item(line)
+        if made.problem.id in seen:
+            raise BadProblem(
+                f"{line.where}: the id {made.problem.id!r} was there before; ids pair the models' responses"
+            )
+        seen.add(made.problem.id)
+        if _fraction(seed, made.problem.group) < share:
+            yield made
+
+
+def _fraction(seed: int, group: str) -> float:
+    """A number in [0, 1) that only the group and the seed decide, so that a group is drawn whole."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {group}".encode()).digest()[:8]) / 2**64
+
+
+def lines(dataset: Dataset, data: Data) -> Iterator[Line]:
+    """The rows of all parts in order; raises where columns are missing or a count is not the pinned one."""
+    parts, counts = dataset.chosen(data.split), []
+    for part in parts:
+        number = 0
+        for row in _rows(dataset, part, data):
+            if not number:
+                _check_columns(dataset, row, part)
+            yield Line(row, part, number, f"{dataset.name} {part}, row {number}")
+            number += 1
+        counts.append(number)
+    _check_counts(dataset, parts, counts, data)
+
+
+def check_data(dataset: Dataset, data: Data) -> None:
+    """Raises ConfigError where neither we nor the configuration name the data, or a split is unknown."""
+    dataset.chosen(data.split)
+    if not (data.path or data.revision or dataset.revision):
+        raise ConfigError(
+            f"evaluate.data.{dataset.name}: no commit of {dataset.repo} is known to us; name the one that you want as "
+            "revision, or a local copy as path"
+        )
+
+
+def _rows(dataset: Dataset, part: Part, data: Data) -> Iterator[Row]:
+    if not data.path:
+        return _hub(dataset, part, data)
+    path = Path(data.path)
+    if path.suffix == ".tsv":
+        return _tsv(path)
+    return (row for file in _files(dataset, part, path) for row in _parquet(file))
+
+
+def _files(dataset: Dataset, part: Part, path: Path) -> list[Path]:
+    """The Parquet files of a part in a folder that is laid out as the hub's is."""
+    if path.is_file():
+        return [path]
+    here = sorted(path.rglob("*.parquet"))
+    found = [file for file in here if _is_of(part, file.relative_to(path))]
+    if not found:
+        has = ", ".join(str(file.relative_to(path)) for file in here[:5]) or "no Parquet file"
+        raise ConfigError(f"evaluate.data.{dataset.name}.path: {path} has no Parquet file of {part}; it has {has}")
+    return found
+
+
+def _is_of(part: Part, file: Path) -> bool:
+    split = file.stem == part.split or file.stem.startswith(f"{part.split}-")
+    return split and (not part.config or part.config in (*file.parts, file.stem))
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            for some in file.iter_batches(batch_size=ROWS_AT_ONCE):
+                yield from some.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise ConfigError(f"{path} cannot be read as Parquet: {error}") from None
+
+
+def _tsv(path: Path) -> Iterator[Row]:
+    """The rows of a table whose pictures are base64; a list of them is one in JSON."""
+    csv.field_size_limit(sys.maxsize)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file, delimiter="\t"):
+                listed = (row.get("image") or "").startswith("[")
+                yield {**row, "image": json.loads(row["image"].replace("'", '"'))} if listed else row
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read as a table: {error}") from None
+
+
+def _hub(dataset: Dataset, part: Part, data: Data) -> Iterator[Row]:
+    """The rows of a part of the hub's dataset, streamed, with their pictures still encoded."""
+    import datasets
+
+    check_data(dataset, data)
+    repo, revision = data.repo or dataset.repo, data.revision or dataset.revision
+    try:
+        rows = datasets.load_dataset(
+            repo, name=part.config or None, revision=revision, split=part.split, streaming=True
+        )
+    except (OSError, ValueError) as error:  # not there, not reachable, no such split
+        told = str(error).splitlines()[0]
+        raise ConfigError(
+            f"evaluate.data.{dataset.name}: {repo} at {revision} cannot be opened: {told}; a local copy goes in path"
+        ) from None
+    yield from rows.decode(False)
+
+
+def _check_columns(dataset: Dataset, row: Row, part: Part) -> None:
+    if lacking := [column for column in dataset.columns if column not in row]:
+        raise ConfigError(
+            f"{dataset.name} {part} has no column {lacking[0]!r}; it has {', '.join(row)}; is it {dataset.repo}?"
+        )
+
+
+def _check_counts(dataset: Dataset, parts: tuple[Part, ...], counts: list[int], data: Data) -> None:
+    if data.rows:
+        if sum(counts) != data.rows:
+            raise BadProblem(
+                f"{dataset.name} has {sum(counts):,} rows; evaluate.data.{dataset.name}.rows says {data.rows:,}"
+            )
+        return
+    for part, count in zip(parts, counts, strict=True):
+        if part.rows and count != part.rows:
+            raise BadProblem(
+                f"{dataset.name} {part} has {count:,} rows, and {part.rows:,} are pinned; take the pinned data, or say "
+                f"evaluate.data.{dataset.name}.rows = {sum(counts)} if this is what you want"
+            )
