@@ -1,6 +1,6 @@
 """The values that cross the border of a stage, and the closed sets that they are made of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Split = Literal["train", "validation", "heldout"]
@@ -57,13 +57,27 @@ class Annotation:
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """The request to a judge that a verdict came from."""
+
+    judge: str  # the digest of all that decides what it says: model, wording, rules
+    model: str
+    prompt: str  # the digest of the wording
+    latency_s: float = field(compare=False)
+    prompt_tokens: int
+    completion_tokens: int
+    facts: int  # that it listed
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """What is known about one annotation in one response, and who decided it."""
 
     annotation: str
     verdict: Verdict
     decided_by: str  # "matcher", "judge", "rule", or why it is unknown
-    evidence: str = ""
+    evidence: str = ""  # the words that the verdict rests on
+    asked: Asking | None = None  # None where no model was asked
 
 
 @dataclass(frozen=True, slots=True)

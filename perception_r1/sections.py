@@ -80,10 +80,21 @@ class Annotate:
 
 
 @model
+class Judging:
+    """How a judge is asked, in validation as in training."""
+
+    prompt: Name = "judge"  # a rubric of judges/prompts/
+    matcher: bool = True  # what is certain is decided without a model
+    max_characters: Count = 20_000  # of a response's perception part, about 5,000 tokens; the rest is not judged
+    facts: Count = 16  # in one request
+
+
+@model
 class Validate:
     """Is the judge good enough to train with? The gates are upper and lower limits of 95 % intervals."""
 
     judge: Name = "judge"
+    judging: Judging = Judging()
     problems: Count = 100  # how many problems the gold set is made from
     seed: int = 0
     min_kappa: Share = 0.6  # lower limit of Cohen's kappa

@@ -1,19 +1,25 @@
 """A judge: the matcher decides what is certain, a model behind an endpoint the rest, and no failure is ever a score."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
-from perception_r1.endpoints import Endpoint, Reply
+from perception_r1 import sections
+from perception_r1.endpoints import Endpoint, Reply, Request, open_endpoint
 from perception_r1.errors import EndpointError, Malformed, Truncated
+from perception_r1.judges.cache import Found, VerdictCache, digest
 from perception_r1.judges.claims import Reading, claim_of, read
 from perception_r1.judges.matcher import decide
 from perception_r1.judges.parse import read_reply
 from perception_r1.judges.part import perception_part
-from perception_r1.judges.prompt import rendered
-from perception_r1.records import Judgement, Verdict
+from perception_r1.judges.prompt import prompt_digest, rendered
+from perception_r1.judges.tally import Tally
+from perception_r1.records import Asking, Judgement, Verdict
 
 FACTS = 16  # in one request: a longer list would be cut off at the token limit
+MAX_CHARACTERS = 20_000  # of a response's perception part, about 5,000 tokens; the rest is not judged
 
 Watch = Callable[[int, int], None]
 Pair = tuple[str, str]  # a response's perception part, an annotation's text
@@ -28,16 +34,8 @@ class Case:
     truncated: bool = False  # known to have been cut off at the token limit
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    verdict: Verdict
-    decided_by: str
-    evidence: str = ""
-    ask_again: bool = False  # a shorter list may help; the endpoint itself has tried again after other failures
-
-
-_UNREAD = _Found("unknown", "the judge's reply gives no verdict for it", ask_again=True)
-_NO_REPLY = _Found("unknown", "the endpoint gave no reply")
+_UNREAD = Found("unknown", "the judge's reply gives no verdict for it", ask_again=True)
+_NO_REPLY = Found("unknown", "the endpoint gave no reply")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,86 +45,165 @@ class Judge:
     endpoint: Endpoint
     matcher: bool = True
     max_tokens: int = 1024
+    prompt: str = "judge"  # one of the rubrics in prompts/
+    max_characters: int = MAX_CHARACTERS
+    facts: int = FACTS
+    order: Literal["mixed", "reversed"] = "mixed"  # of the facts in a request
+    cache: VerdictCache | None = None
+    tally: Tally = field(default_factory=Tally, compare=False)
+
+    @property
+    def digest(self) -> str:
+        """What identifies this judge: all that decides what it says, but for the order of the facts."""
+        rules = (str(self.matcher), str(self.max_tokens), str(self.max_characters), str(self.facts), _rules())
+        return digest((self.endpoint.model, prompt_digest(self.prompt), *rules))
+
+    def fresh(self) -> "Judge":
+        """The same judge without what it said before, and with a tally of its own."""
+        return replace(self, cache=None, tally=Tally())
+
+    def verdicts(
+        self, response: str, annotations: Sequence[tuple[str, str]], truncated: bool = False
+    ) -> dict[str, Verdict]:
+        """A verdict for exactly the ids of the annotations."""
+        (told,) = self.judge([Case(response, tuple(annotations), truncated)])
+        return {judgement.annotation: judgement.verdict for judgement in told}
 
     def judge(self, cases: Sequence[Case], watch: Watch | None = None) -> list[tuple[Judgement, ...]]:
         """For each case a judgement on each of its annotations, in their order; equal pairs are asked once."""
-        parts = [None if case.truncated else perception_part(case.response) for case in cases]
-        found = self._settled(cases, parts)
+        parts = [None if case.truncated else self._part(case.response) for case in cases]
+        found = self._cached(cases, parts)
+        known = len(found)
+        found |= self._settled(cases, parts, found)
         wanted = [
             [(part, text) for _, text in case.annotations] for case, part in zip(cases, parts, strict=True) if part
         ]
-        open_lists = _open_lists(wanted, found)
+        open_lists = _open_lists(wanted, found, self.facts)
+        settled = sum(len(case.annotations) for case, part in zip(cases, parts, strict=True) if not part)
+        self.tally.began(wanted, settled, known, len(found) - known)
         found |= {pair: _NO_REPLY for pairs in open_lists for pair in pairs}
         found |= dict(self._asked(open_lists, 0, watch))
         again = [[pair for pair in pairs if found[pair].ask_again] for pairs in open_lists]
         found |= dict(self._asked([pairs for pairs in again if pairs], 1, None))
+        if self.cache:
+            self.cache.flush()
         return [_judgements(case, part, found) for case, part in zip(cases, parts, strict=True)]
 
-    def _settled(self, cases: Sequence[Case], parts: Sequence[str | None]) -> dict[Pair, _Found]:
-        """What the matcher is certain of."""
+    def close(self) -> None:
+        """Ends the endpoint's connections, and the cache."""
+        self.endpoint.close()
+        if self.cache:
+            self.cache.close()
+
+    def _part(self, response: str) -> str | None:
+        part = perception_part(response)
+        return part[: self.max_characters] if part else part
+
+    def _cached(self, cases: Sequence[Case], parts: Sequence[str | None]) -> dict[Pair, Found]:
+        """What was found before."""
+        if not self.cache:
+            return {}
+        kept = self.cache.find(self.digest, {part for part in parts if part})
+        found: dict[Pair, Found] = {}
+        for case, part in zip(cases, parts, strict=True):
+            if part and (told := kept.get(part)):
+                found.update({(part, text): told[text] for _, text in case.annotations if text in told})
+        return found
+
+    def _settled(
+        self, cases: Sequence[Case], parts: Sequence[str | None], known: dict[Pair, Found]
+    ) -> dict[Pair, Found]:
+        """What the matcher is certain of, of what is not known."""
         if not self.matcher:
             return {}
-        found: dict[Pair, _Found] = {}
-        readings: dict[str, Reading] = {}
-        claims = {text: claim_of(text) for case in cases for _, text in case.annotations}
+        found: dict[Pair, Found] = {}
+        read_once: Callable[[str], Reading] = functools.cache(read)
+        claim_once = functools.cache(claim_of)
         for case, part in zip(cases, parts, strict=True):
-            if not part:
-                continue
-            reading = readings.get(part) or readings.setdefault(part, read(part))
-            for _, text in case.annotations:
-                claim = claims[text]
-                decision = decide(claim, reading) if claim else None
-                if decision:
-                    found[part, text] = _Found(decision.verdict, "matcher", decision.evidence)
+            fresh = [text for _, text in case.annotations if part and (part, text) not in known]
+            claims = [(text, claim) for text in fresh if (claim := claim_once(text))]
+            decided = [(text, decide(claim, read_once(part))) for text, claim in claims if part]
+            told = {text: Found(said.verdict, "matcher", said.evidence) for text, said in decided if said}
+            if told and part:
+                found.update({(part, text): said for text, said in told.items()})
+                self._keep(part, told)
         return found
+
+    def _keep(self, part: str, told: dict[str, Found]) -> None:
+        if self.cache and told:
+            self.cache.keep(self.digest, part, told)
 
     def _asked(
         self, lists: Sequence[Sequence[Pair]], attempt: int, watch: Watch | None
-    ) -> Iterator[tuple[Pair, _Found]]:
+    ) -> Iterator[tuple[Pair, Found]]:
         """What the model says about each pair, or why that is not known."""
-        asked = [rendered([text for _, text in pairs], pairs[0][0], attempt, self.max_tokens) for pairs in lists]
-        for done, (number, reply) in enumerate(self.endpoint.ask(request for request, _ in asked), 1):
-            by_id, part = asked[number][1], lists[number][0][0]
-            yield from (((part, text), found) for text, found in _answers(reply, by_id))
+        texts = [[text for _, text in pairs] for pairs in lists]
+        by_ids: list[dict[str, str]] = [{} for _ in lists]
+        requests = self._requests(lists, texts, attempt, by_ids)
+        for done, (number, reply) in enumerate(self.endpoint.ask(requests), 1):
+            part, told = lists[number][0][0], dict(self._answers(reply, by_ids[number]))
+            self.tally.answered(reply, [said.verdict for said in told.values()], attempt)
+            self._keep(part, told)
+            yield from (((part, text), said) for text, said in told.items())
             if watch:
-                watch(done, len(asked))
+                watch(done, len(lists))
+
+    def _requests(
+        self, lists: Sequence[Sequence[Pair]], texts: Sequence[list[str]], attempt: int, by_ids: list[dict[str, str]]
+    ) -> Iterator[Request]:
+        """The requests as the endpoint takes them; what stands behind their ids is noted."""
+        backwards = self.order == "reversed"
+        for number, pairs in enumerate(lists):
+            request, by_ids[number] = rendered(
+                texts[number], pairs[0][0], attempt, self.max_tokens, self.prompt, backwards
+            )
+            yield request
+
+    def _answers(self, reply: Reply | EndpointError, by_id: dict[str, str]) -> Iterator[tuple[str, Found]]:
+        if isinstance(reply, EndpointError):
+            unreadable = isinstance(reply, Malformed | Truncated)
+            failed = Found("unknown", f"{type(reply).__name__}: {reply}", ask_again=unreadable)
+            yield from ((text, failed) for text in by_id.values())
+            return
+        took = (reply.latency_s, reply.prompt_tokens, reply.completion_tokens, len(by_id))
+        asked = Asking(self.digest, self.endpoint.model, prompt_digest(self.prompt), *took)
+        for id, (verdict, evidence) in read_reply(reply.text, list(by_id)).items():
+            yield by_id[id], _UNREAD if verdict == "unknown" else Found(verdict, "judge", evidence, asked)
 
 
-def _open_lists(wanted: Sequence[Sequence[Pair]], found: dict[Pair, _Found]) -> list[list[Pair]]:
+def open_judge(endpoint: sections.Endpoint, judging: sections.Judging, cache: Path | None = None) -> Judge:
+    """The judge that a configuration names; with a cache it remembers."""
+    return Judge(
+        open_endpoint(endpoint),
+        matcher=judging.matcher,
+        max_tokens=endpoint.max_tokens,
+        prompt=judging.prompt,
+        max_characters=judging.max_characters,
+        facts=judging.facts,
+        cache=VerdictCache(cache) if cache else None,
+    )
+
+
+def _open_lists(wanted: Iterable[Sequence[Pair]], found: dict[Pair, Found], longest: int) -> list[list[Pair]]:
     """What is asked in each request: one request a response, each pair in the first list that wants it."""
     seen = set(found)
     lists: list[list[Pair]] = []
     for pairs in wanted:
         fresh = [pair for pair in dict.fromkeys(pairs) if pair not in seen]
         seen.update(fresh)
-        lists += [fresh[start : start + FACTS] for start in range(0, len(fresh), FACTS)]
+        lists += [fresh[start : start + longest] for start in range(0, len(fresh), longest)]
     return lists
 
 
-def _answers(reply: Reply | EndpointError, by_id: dict[str, str]) -> Iterator[tuple[str, _Found]]:
-    if isinstance(reply, EndpointError):
-        unreadable = isinstance(reply, Malformed | Truncated)
-        failed = _Found("unknown", f"{type(reply).__name__}: {reply}", ask_again=unreadable)
-        yield from ((text, failed) for text in by_id.values())
-        return
-    for id, (verdict, evidence) in read_reply(reply.text, list(by_id)).items():
-        yield by_id[id], _UNREAD if verdict == "unknown" else _Found(verdict, "judge", evidence)
-
-
-def _judgements(case: Case, part: str | None, found: dict[Pair, _Found]) -> tuple[Judgement, ...]:
+def _judgements(case: Case, part: str | None, found: dict[Pair, Found]) -> tuple[Judgement, ...]:
     if not part:
         return tuple(Judgement(id, "absent", "rule") for id, _ in case.annotations)
-    verdicts = [(id, found[part, text]) for id, text in case.annotations]
-    return tuple(Judgement(id, said.verdict, said.decided_by, said.evidence) for id, said in verdicts)
+    told = [(id, found[part, text]) for id, text in case.annotations]
+    return tuple(Judgement(id, said.verdict, said.decided_by, said.evidence, said.asked) for id, said in told)
 
 
-def score(judgements: Sequence[Judgement], rule: Literal["signed", "recall"] = "signed") -> float | None:
-    """The perception reward: the share that is supported, less (signed) the share that is contradicted.
-
-    None where a verdict is unknown or there is none at all: what that is worth is the caller's to say.
-    """
-    verdicts = [judgement.verdict for judgement in judgements]
-    if not verdicts or "unknown" in verdicts:
-        return None
-    wrong = verdicts.count("contradicted") if rule == "signed" else 0
-    return (verdicts.count("supported") - wrong) / len(verdicts)
+@functools.cache
+def _rules() -> str:
+    """What identifies the code that decides: reading, matching, parsing."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return digest([file.read_text(encoding="utf-8") for file in files])

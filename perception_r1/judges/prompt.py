@@ -10,8 +10,8 @@ from pathlib import Path
 
 from perception_r1.endpoints import Json, Request
 
-MAX_CHARACTERS = 20_000  # of a response, about 5,000 tokens; the rest is not judged
 _PROMPTS = Path(__file__).parent / "prompts"
+RUBRICS = tuple(sorted(path.stem for path in _PROMPTS.glob("judge*.txt")))
 
 # Marks by which chat templates tell who speaks: inside a response they would be read as such by the server's tokenizer.
 _ROLES = re.compile(
@@ -45,25 +45,28 @@ def _template(name: str) -> str:
     return (_PROMPTS / name).read_text(encoding="utf-8").strip()
 
 
-def prompt_digest() -> str:
-    """What identifies the wording of the prompts, for the record of what judged."""
-    return hashlib.sha256(f"{_template('judge.txt')}\0{_template('case.txt')}".encode()).hexdigest()
+@functools.cache
+def prompt_digest(prompt: str = "judge") -> str:
+    """What identifies the wording that a judge is asked with, for the record of what judged."""
+    return hashlib.sha256(f"{_template(f'{prompt}.txt')}\0{_template('case.txt')}".encode()).hexdigest()
 
 
-def rendered(facts: Sequence[str], part: str, attempt: int, max_tokens: int) -> tuple[Request, dict[str, str]]:
+def rendered(
+    facts: Sequence[str], part: str, attempt: int, max_tokens: int, prompt: str = "judge", backwards: bool = False
+) -> tuple[Request, dict[str, str]]:
     """The request for a verdict on each fact, and the fact behind each id that it lists.
 
     The fence and the ids follow from all that is asked, the response too: who writes the response cannot know them.
     The facts come in an order of the request's own, so that no fact always comes first.
     """
-    shown = _harmless(part[:MAX_CHARACTERS])
+    shown = _harmless(part)
     nonce = _nonce(shown, facts, attempt)
-    order = sorted(facts, key=lambda fact: _digest(nonce, fact))
+    order = sorted(facts, key=lambda fact: _digest(nonce, fact), reverse=backwards)
     by_id = {f"k{nonce[:3]}{number}": fact for number, fact in enumerate(order, 1)}
     lines = [json.dumps({"id": id, "fact": _harmless(fact)}, ensure_ascii=False) for id, fact in by_id.items()]
     case = string.Template(_template("case.txt"))
     text = case.substitute(facts="\n".join(lines), nonce=nonce, response=shown, ids=", ".join(by_id))
-    messages = ({"role": "system", "content": _template("judge.txt")}, {"role": "user", "content": text})
+    messages = ({"role": "system", "content": _template(f"{prompt}.txt")}, {"role": "user", "content": text})
     return Request(messages, max_tokens=max_tokens, schema=SCHEMA), by_id
 
 

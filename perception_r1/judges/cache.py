@@ -1,0 +1,120 @@
+"""Verdicts that were given before: one SQLite file, which survives restarts and is shared by several processes.
+
+Rows are only ever added, so two processes that judge the same response do not meet: both rows say the same. An unknown
+verdict is never kept. The key holds the judge's digest (model, wording, rules), so that no judge answers for another.
+"""
+
+import hashlib
+import json
+import sqlite3
+import sys
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+from perception_r1.errors import PerceptionError
+from perception_r1.records import Asking, Verdict
+
+BUSY_S = 30.0  # for another process to finish its write
+BUFFERED = 256  # rows; a run that is killed loses no more
+_SQL = Path(__file__).parent / "sql"
+_NOBODY = (None,) * 7
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known about one annotation in one response, and who decided it."""
+
+    verdict: Verdict
+    decided_by: str
+    evidence: str = ""
+    asked: Asking | None = None
+    ask_again: bool = False  # a shorter list may help; the endpoint itself has tried again after other failures
+
+
+class VerdictCache:
+    """The file; threads of a process may share one."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._lock = threading.Lock()
+        self._rows: list[tuple[object, ...]] = []
+        try:
+            self._file = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
+            self._file.execute("PRAGMA journal_mode=WAL")
+            self._file.execute("PRAGMA synchronous=NORMAL")
+            self._file.executescript((_SQL / "create.sql").read_text())
+        except sqlite3.Error as error:
+            raise PerceptionError(
+                f"the verdict cache {path} cannot be opened: {error}; delete it, nothing but time is lost"
+            ) from None
+        self._find, self._keep = ((_SQL / f"{name}.sql").read_text() for name in ("find", "keep"))
+
+    def find(self, judge: str, parts: Iterable[str]) -> dict[str, dict[str, Found]]:
+        """By part and annotation, what the judge is known to say."""
+        by_key = {_key(judge, part): part for part in parts}
+        found: dict[str, dict[str, Found]] = {}
+        for key, facts, *asked in self._rows_of(list(by_key)):
+            told = found.setdefault(by_key[key], {})
+            request = Asking(*asked) if asked[0] else None
+            for text, verdict, decided_by, evidence in json.loads(facts):
+                told[text] = Found(verdict, decided_by, evidence, request)
+        return found
+
+    def _rows_of(self, keys: list[str]) -> list[tuple[Any, ...]]:
+        with self._lock:
+            self._flush()
+            try:
+                return self._file.execute(self._find, (json.dumps(keys),)).fetchall()
+            except sqlite3.Error as error:  # then the judge is asked
+                print(f"{self.path} cannot be read: {error}", file=sys.stderr)
+                return []
+
+    def keep(self, judge: str, part: str, facts: Mapping[str, Found]) -> None:
+        """Adds what is known about a response; the facts of one request, or of none."""
+        known = [[text, f.verdict, f.decided_by, f.evidence] for text, f in facts.items() if f.verdict != "unknown"]
+        if not known:
+            return
+        asked = next(iter(facts.values())).asked
+        row = (_key(judge, part), json.dumps(known), *(astuple(asked) if asked else _NOBODY))
+        with self._lock:
+            self._rows.append(row)
+            if len(self._rows) >= BUFFERED:
+                self._flush()
+
+    def flush(self) -> None:
+        """Writes what was added."""
+        with self._lock:
+            self._flush()
+
+    def close(self) -> None:
+        """Writes what was added, and ends."""
+        with self._lock:
+            self._flush()
+            self._file.close()
+
+    def _flush(self) -> None:
+        rows, self._rows = self._rows, []
+        if not rows:
+            return
+        try:
+            self._file.execute("BEGIN IMMEDIATE")
+            self._file.executemany(self._keep, rows)
+            self._file.execute("COMMIT")
+        except sqlite3.Error as error:  # a full disk must not end a run: the verdicts are given all the same
+            if self._file.in_transaction:
+                self._file.execute("ROLLBACK")
+            print(f"{len(rows)} verdicts could not be kept in {self.path}: {error}", file=sys.stderr)
+
+
+def _key(judge: str, part: str) -> str:
+    told = f"{judge}\0{part}".encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(told, digest_size=16).hexdigest()
+
+
+def digest(parts: Sequence[str]) -> str:
+    """What identifies a judge, of all that decides its verdicts."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

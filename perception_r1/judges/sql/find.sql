@@ -1,0 +1,3 @@
+SELECT key, facts, judge, model, prompt, latency_s, prompt_tokens, completion_tokens, asked
+FROM verdicts
+WHERE key IN (SELECT value FROM json_each(?))
