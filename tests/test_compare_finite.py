@@ -23,6 +23,7 @@ VALUE = st.floats(-1e6, 1e6) | st.sampled_from(
 VALUES = st.lists(VALUE, max_size=8) | st.lists(st.sampled_from([-1, 0, 1]), max_size=30) | ODD
 LABELS = st.lists(st.sampled_from(["a", "b", 1, None, math.nan]), max_size=8) | st.just("ab")
 ROWS = st.lists(st.lists(ANY_COUNT, min_size=1, max_size=4), max_size=4) | ODD
+MATRIX = st.lists(st.lists(VALUE, min_size=2, max_size=2), min_size=2, max_size=5) | ROWS
 SMALL = st.integers(0, 3000) | ODD  # of a study that is planned
 ERRORS = st.builds(
     compare.JudgeErrors,
@@ -46,6 +47,7 @@ CALLS: dict[str, tuple[Any, tuple[st.SearchStrategy[Any], ...]]] = {
     "clustered_mcnemar": (compare.clustered_mcnemar, (st.lists(st.tuples(*[ANY_COUNT] * 4), max_size=4), LEVEL)),
     "mcnemar_power": (compare.mcnemar_power, (SMALL, RATE, RATE, LEVEL)),
     "mcnemar_sample_size": (compare.mcnemar_sample_size, (st.floats(0, 1), st.floats(0, 0.2), LEVEL, LEVEL)),
+    "item_seed_difference": (compare.item_seed_difference, (MATRIX, st.none() | LABELS, LEVEL)),
     "proportion_ci": (compare.proportion_ci, (ANY_COUNT, ANY_COUNT, LEVEL)),
     "clustered_se": (compare.clustered_se, (VALUES, LABELS)),
     "paired_bootstrap_ci": (compare.paired_bootstrap_ci, (VALUES, st.just(100), ANY_COUNT)),

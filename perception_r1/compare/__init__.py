@@ -31,6 +31,7 @@ from perception_r1.compare.power import mcnemar_power, mcnemar_sample_size
 from perception_r1.compare.ppi import ppi_paired_difference
 from perception_r1.compare.proportion import proportion_ci
 from perception_r1.compare.resampling import paired_bootstrap_ci, paired_signflip_permutation
+from perception_r1.compare.seeds import item_seed_difference
 from perception_r1.compare.strata import stratified_mcnemar
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "cochrans_q",
     "compare_models",
     "conditional_odds_ratio",
+    "item_seed_difference",
     "judge_agreement",
     "mcnemar_chi2",
     "mcnemar_exact",
