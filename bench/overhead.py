@@ -16,9 +16,10 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -48,50 +49,93 @@ CONFIG = Path("configs/embedded.toml")
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
+@dataclass(frozen=True)
+class Side:
+    """What one side took: wall seconds, CPU seconds of all its processes, and those of the process that leads it."""
+
+    name: str
+    wall: float
+    cpu: float
+    own: float  # with Prefect's server, where there is one; without the children that warm up, train and evaluate
+
+
 def main() -> None:
     """Runs all sides, one after the other, and writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", default="")
     parser.add_argument("--set", dest="overrides", action="append", default=[])
+    parser.add_argument("--direct", type=Path, help=argparse.SUPPRESS)  # the first side, in a process of its own
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        config = load(CONFIG, options.profile, options.overrides)
-        rows = [("the work called directly", measured(lambda: direct(config, Path(folder))))]
-    with tempfile.TemporaryDirectory() as folder:
-        rows.append(("the workflow, --no-prefect", measured(lambda: workflow(Path(folder), options, ["--no-prefect"]))))
-    with tempfile.TemporaryDirectory() as folder, prefect_server(Path(folder)) as (server, start_s):
-        for name in ("the workflow under Prefect", "a second run that finds everything"):
-            rows.append((name, measured(lambda: workflow(Path(folder), options, []), server)))
-    text = written(rows, start_s)
+    if options.direct:
+        direct(load(CONFIG, options.profile, options.overrides), options.direct)
+        return
+    said = ["--profile", options.profile] if options.profile else []
+    said += [word for override in options.overrides for word in ("--set", override)]
+    run = ["-m", "flows", "run", "--config", str(CONFIG.absolute()), *said]
+    with fresh() as folder:
+        sides = [side("the work called directly", ["-m", "bench.overhead", *said, "--direct", str(folder)], folder)]
+    with fresh() as folder:
+        sides.append(side("the workflow, --no-prefect", [*run, "--no-prefect"], folder))
+    with fresh() as folder, prefect_server(folder) as (server, start_s):
+        sides.append(side("the workflow under Prefect", run, folder, server))
+        sides.append(side("a second run that finds everything", run, folder, server))
+    text = written(sides, start_s)
     RESULTS.write_text(text)
     print(text)
 
 
-def written(rows: list[tuple[str, tuple[float, float]]], start_s: float) -> str:
-    """The table: each side's seconds, and what it took more than the direct call."""
-    wall, cpu = rows[0][1]
-    lines = [f"| {name} | {w:.1f} | {w / wall - 1:+.1%} | {c:.1f} | {c / cpu - 1:+.1%} |" for name, (w, c) in rows]
+def written(sides: list[Side], start_s: float) -> str:
+    """The table: what each side took, and what leading it took more than leading the direct call."""
+    first = sides[0]
+    lines = [
+        f"| {s.name} | {s.wall:.1f} | {s.cpu:.1f} | {s.own:.1f} | {(s.own - first.own) / first.cpu:+.1%} |"
+        for s in sides
+    ]
     return (
-        f"# What orchestration costs\n\n`python -m bench.overhead {' '.join(sys.argv[1:])}`: {described()}.\n\n"
-        "| | wall s | against the direct call | CPU s | against the direct call |\n|---|---|---|---|---|\n"
+        f"# What orchestration, storage and logging cost\n\n`python -m bench.overhead {' '.join(sys.argv[1:])}`: "
+        f"{described()}.\n\n"
+        "| | wall s | CPU s | of them the leader's | more than the direct call's, of all its CPU |\n"
+        "|---|---|---|---|---|\n"
         + "\n".join(lines)
-        + f"\n\nThe start of a fresh Prefect server, on its own: {start_s:.1f} s. CPU seconds are of all processes, "
-        "Prefect's server among them;\nthey are what to look at on a busy machine. The last line is the fixed "
-        "cost of a run under Prefect: imports, one flow\nand its tasks.\n"
+        + f"\n\nThe start of a fresh Prefect server, on its own: {start_s:.1f} s. All sides start the same children, "
+        "whose seconds vary with\nwhatever else the machine does. What Prefect, the store and logging take is spent in "
+        "the leader: the leading process\nwith Prefect's server. The last column compares that.\n"
     )
 
 
-def measured(work: Callable[[], None], *beside: psutil.Process) -> tuple[float, float]:
-    """Wall and CPU seconds of the work: of this process, its children that ended, and the processes beside it."""
-    wall, cpu = time.monotonic(), cpu_seconds(*beside)
-    work()
-    return time.monotonic() - wall, cpu_seconds(*beside) - cpu
+def side(name: str, words: list[str], folder: Path, *beside: psutil.Process) -> Side:
+    """What a Python program takes, with its children that ended and the processes beside it."""
+    environment = os.environ | ONE_THREAD | {"PYTHONPATH": str(Path.cwd())}
+    wall, cpu, servers = time.monotonic(), children_s(), sum(map(seconds, beside))
+    program = psutil.Popen([sys.executable, *words], cwd=Path.cwd() if "--direct" in words else folder, env=environment)
+    own = 0.0
+    while program.poll() is None:
+        own = max(own, seconds(program))
+        time.sleep(0.05)
+    if program.returncode:
+        sys.exit(f"{name} failed")
+    servers = sum(map(seconds, beside)) - servers
+    return Side(name, time.monotonic() - wall, children_s() - cpu + servers, own + servers)
 
 
-def cpu_seconds(*beside: psutil.Process) -> float:
-    """CPU seconds spent so far."""
-    own = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(use.ru_utime + use.ru_stime for use in own) + sum(sum(p.cpu_times()[:4]) for p in beside)
+def seconds(process: psutil.Process) -> float:
+    """CPU seconds of a process, without its children's."""
+    with suppress(psutil.NoSuchProcess):
+        return float(sum(process.cpu_times()[:2]))
+    return 0.0
+
+
+def children_s() -> float:
+    """CPU seconds of all children of this process that ended, and of theirs."""
+    use = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return use.ru_utime + use.ru_stime
+
+
+@contextmanager
+def fresh() -> Iterator[Path]:
+    """An empty folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 @contextmanager
@@ -119,14 +163,6 @@ def answers(url: str) -> bool:
         return urllib.request.urlopen(url, timeout=5).status == 200
     except OSError:
         return False
-
-
-def workflow(folder: Path, options: argparse.Namespace, flags: list[str]) -> None:
-    """`perception-r1 run` in a folder of its own."""
-    words = ["--config", str(CONFIG.absolute()), *(["--profile", options.profile] if options.profile else []), *flags]
-    words += [word for override in options.overrides for word in ("--set", override)]
-    environment = os.environ | ONE_THREAD | {"PYTHONPATH": str(Path.cwd())}
-    subprocess.run([sys.executable, "-m", "flows", "run", *words], cwd=folder, env=environment, check=True)
 
 
 def direct(config: Config, folder: Path) -> None:
