@@ -137,7 +137,7 @@ def _lists(config: Config) -> Refusals:
 def _names(config: Config) -> Refusals:
     """Names that must be those of something."""
     annotate, validate = config.annotate, config.validate
-    users = (("annotate.teacher", annotate.teacher), ("annotate.extractor", annotate.extractor))
+    users = [(f"annotate.{role}", getattr(annotate, role)) for role in ASKED.get(annotate.origin, ())]
     for place, name in (*users, ("validate.judge", validate.judge)):
         if name not in config.endpoints:
             yield place, f"there is no [endpoints.{name}]; {_nearest(name, config.endpoints)}"
@@ -166,7 +166,8 @@ def _benchmarks(config: Config) -> Refusals:
             yield f"evaluate.benchmarks {benchmark}", str(error)
 
 
-NEEDS = {"hub": ("repo", "revision"), "parquet": ("path",), "world": ("count",)}
+NEEDS = {"hub": ("repo", "revision"), **dict.fromkeys(("parquet", "jsonl", "folder"), ("path",)), "world": ("count",)}
+ASKED = {"teacher": ("teacher", "extractor"), "responses": ("extractor",)}  # the other origins need no model
 
 
 def _sizes(config: Config) -> Refusals:
@@ -175,7 +176,12 @@ def _sizes(config: Config) -> Refusals:
     for name in NEEDS[problems.source]:
         if not getattr(problems, name):
             yield f"annotate.problems.{name}", f"source = {problems.source!r} needs it"
-    if annotate.min_support > annotate.trajectories:
+    if annotate.origin != "teacher" and problems.source == "world":
+        yield (
+            "annotate.origin",
+            f"the embedded world has no column of {annotate.origin}; choose another source of problems",
+        )
+    if annotate.origin == "teacher" and annotate.min_support > annotate.trajectories:
         yield (
             "annotate.min_support",
             f"no fact can be in {annotate.min_support} of {annotate.trajectories} trajectories; raise "

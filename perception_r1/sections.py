@@ -50,17 +50,40 @@ class Endpoint:
 
 
 @model
-class Problems:
-    """Where problems come from: the embedded world, a dataset of the hub, or a Parquet file with the same columns."""
+class Columns:
+    """Which column of a data set holds what; images, question and answer must be there, and what is annotated from."""
 
-    source: Literal["world", "hub", "parquet"] = "world"
+    images: str = "images"  # one or a list
+    question: str = "problem"
+    answer: str = "answer"
+    choices: str = "choices"
+    answer_type: str = "answer_type"
+    id: str = "id"
+    source: str = "source"
+    group: str = "group"  # problems of one group are one cluster in every test; without it those of one picture are
+    split: str = "split"
+    responses: str = "response"  # one chain of thought or a list of them
+    annotations: str = "visual_key_info"  # a list, or one text with <info1>…</info1> as in the paper's data
+    logic_forms: str = "diagram_logic_form"  # a list in the format of Inter-GPS
+
+
+@model
+class Problems:
+    """Where problems come from: the embedded world, a dataset of the hub, or files of one's own."""
+
+    source: Literal["world", "hub", "parquet", "jsonl", "folder"] = "world"
     count: Number = 0  # 0: all that there are
     seed: int = 0
     questions: tuple[Literal["cmp", "max", "diff"], ...] = ("cmp", "max", "diff")  # world
     repo: str = ""  # hub
     revision: str = ""  # hub; a commit, so that the data cannot change under a name
-    split: str = "train"  # hub
-    path: str = ""  # parquet
+    split: str = "train"  # of the hub, or of the rows that say theirs; "": all of these
+    path: str = ""  # parquet, jsonl: a file or a folder of them; folder: pictures beside a metadata.jsonl or .csv
+    columns: Columns = Columns()
+    strict: bool = field(default=False, metadata=_UNSAID)  # a row that cannot be used ends the run
+
+
+Origin = Literal["teacher", "responses", "annotations", "logic_forms"]
 
 
 @model
@@ -68,12 +91,17 @@ class Annotate:
     """From problems to clean visual annotations."""
 
     problems: Problems = Problems()
+    origin: Origin = "teacher"  # or what the data set itself has: chains of thought, annotations, logic forms
     teacher: Name = "teacher"
     extractor: Name = "extractor"
     trajectories: Count = 3  # per problem
     temperature: Amount = 1.0
     seed: int = 0
+    attempts: Count = 2  # at a reply that is empty, cut off, refused, or not in the form that was asked for
+    budget_tokens: Number = field(default=0, metadata=_UNSAID)  # of teacher and extractor together; 0: no limit
+    budget_usd: Amount = field(default=0.0, metadata=_UNSAID)
     min_support: Count = 1  # in how many kept trajectories a fact must be found
+    min_share: Share = 0.0  # in what share of them
     drop_stated: bool = True  # facts that the question already states
     drop_deductions: bool = True  # what follows by theorem or arithmetic and cannot be seen
     drop_contradictions: bool = True  # annotations of one problem that cannot all be true

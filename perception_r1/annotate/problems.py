@@ -1,43 +1,94 @@
-"""Problems in: from the embedded world, from a dataset of the hub, or from Parquet files with the same columns.
+"""Problems in: from the embedded world, the hub, Parquet or JSON lines, or a folder of pictures.
 
-images     [{"bytes": b"\\x89PNG…"}]     required; PNG and JPEG stay as they are, other still pictures become PNG
+images     [{"bytes": b"\\x89PNG…"}]     required, one or a list; PNG and JPEG stay as they are, others become PNG
 problem    <image>How long is AB?       required; a mark for each image, or none at all: then they come first
-answer     5                            required
-choices, answer_type, id, source        where they are there
+answer     5                            required; proved against our own grader
+choices, answer_type, id, source, group, split      where they are there
+
+`annotate.problems.columns` says which column holds what, where the names differ. A row that cannot be used is refused
+with its reason, and the others go on; with `strict`, or where nobody keeps a list of refusals, it ends the reading.
 """
 
+import difflib
 import hashlib
-import io
 import re
-import warnings
-from collections.abc import Iterator, Mapping
-from itertools import islice
-from pathlib import Path
-from typing import Any, cast, get_args
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
 
 from perception_r1 import sections
+from perception_r1.annotate.golds import normalised, unproven
+from perception_r1.annotate.pictures import picture
+from perception_r1.annotate.sources import Row, folder_of, rows_of
 from perception_r1.errors import BadProblem, ConfigError
 from perception_r1.records import AnswerType, Problem, Split
 from perception_r1.world import charts
 
 MARK = "<image>"
-REQUIRED = ("images", "problem", "answer")
+REQUIRED = ("images", "question", "answer")
 LETTERS = "ABCDEFGHIJ"
-MOST_PIXELS = 50_000_000  # a picture of a few kilobytes can unpack to gigabytes
-MODES = {"1", "L", "LA", "P", "RGB", "RGBA"}  # others lose what they show when they are turned into RGB
-AS_THEY_ARE = {"PNG", "JPEG"}
-SPLITS: Mapping[str, Split] = {"test": "heldout", "validation": "validation", "val": "validation"}
-ROWS_AT_ONCE = 16  # a row may hold megabytes
+SPLITS: dict[str, Split] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "val", "valid", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "heldout", "held-out"), "heldout"),
+}
+TAGGED = re.compile(r"<info(\d+)>(.*?)</info\1>", re.DOTALL)  # the paper's visual_key_info: one text with tags in it
 
-Row = Mapping[str, Any]
+GivenKind = Literal["response", "annotation", "logic_form"]
 
 
-def load_problems(settings: sections.Problems) -> Iterator[Problem]:
-    """The problems that the settings name, one at a time; raises BadProblem that names the row that cannot be used."""
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a data set says of a problem beside the problem itself: a response, a ready annotation, a logic form."""
+
+    problem: str
+    kind: GivenKind
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A row that is of use."""
+
+    problem: Problem
+    given: tuple[Given, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A row that is of no use."""
+
+    row: str  # where it stands
+    problem: str  # its id, where it could be read
+    reason: str
+
+
+def load_problems(settings: sections.Problems, refusals: list[Refusal] | None = None) -> Iterator[Problem]:
+    """The problems that the settings name, one at a time; a row of no use joins `refusals`, or raises BadProblem."""
+    for each in taken(settings):
+        if isinstance(each, Taken):
+            yield each.problem
+        elif refusals is None:
+            raise BadProblem(f"{each.row}: {each.reason}")
+        else:
+            refusals.append(each)
+
+
+def taken(settings: sections.Problems, kinds: tuple[GivenKind, ...] = ()) -> Iterator[Taken | Refusal]:
+    """The rows in their order, with what is given of those kinds; raises BadProblem at the first refusal if strict."""
     if settings.source == "world":
-        return charts.problems("train", settings.count, settings.seed, settings.questions)
-    rows, name = (_hub(settings), settings.repo) if settings.source == "hub" else _files(Path(settings.path))
-    return islice(_problems(rows, name, SPLITS.get(settings.split, "train")), settings.count or None)
+        for problem in charts.problems("train", settings.count, settings.seed, settings.questions):
+            yield Taken(problem, ())
+        return
+    left = settings.count or -1
+    for each in _Reader(settings, kinds).read():
+        if isinstance(each, Refusal) and settings.strict:
+            raise BadProblem(f"{each.row}: {each.reason}")
+        yield each
+        left -= isinstance(each, Taken)
+        if not left:
+            return
 
 
 def answer_type_of(answer: str, choices: tuple[str, ...] = ()) -> AnswerType:
@@ -51,135 +102,136 @@ def answer_type_of(answer: str, choices: tuple[str, ...] = ()) -> AnswerType:
     return "float" if re.fullmatch(r"[-+]?\d*\.\d+", answer) else "math"
 
 
-def _files(path: Path) -> tuple[Iterator[Row], str]:
-    """The rows of a Parquet file, or of all those of a folder by their names."""
-    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    if not files or not files[0].is_file():
-        raise ConfigError(f"annotate.problems.path: there is no Parquet file at {path}")
-    return (row for file in files for row in _file(file)), path.stem
+class _Reader:
+    """Reads the rows of one data set; remembers the ids that it has seen."""
 
+    def __init__(self, settings: sections.Problems, kinds: tuple[GivenKind, ...]) -> None:
+        self._rows, self._name = rows_of(settings)
+        self._settings, self._columns, self._kinds = settings, settings.columns, kinds
+        self._folder = folder_of(settings)
+        self._seen: set[str] = set()
 
-def _file(path: Path) -> Iterator[Row]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    def read(self) -> Iterator[Taken | Refusal]:
+        """Every row of the wanted split."""
+        for number, row in enumerate(self._rows):
+            where, name = f"{self._name}, row {number}", ""
+            try:
+                if isinstance(row, BadProblem):
+                    raise row
+                self._check_columns(row, first=number == 0)
+                name = str(self._held(row, "id") or f"{self._name.rpartition('/')[2]}-{number:06}")
+                if self._wanted(split := self._split(row)):
+                    yield self._taken(row, name, split)
+            except BadProblem as reason:
+                yield Refusal(where, name, str(reason))
 
-    try:
-        with pq.ParquetFile(path) as file:
-            for some in file.iter_batches(batch_size=ROWS_AT_ONCE):
-                yield from some.to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise ConfigError(f"{path} cannot be read as Parquet: {error}") from None
+    def _held(self, row: Row, field: str) -> Any:
+        return row.get(getattr(self._columns, field))
 
-
-def _hub(settings: sections.Problems) -> Iterator[Row]:
-    """The rows of a dataset of the hub, streamed, with their pictures still encoded."""
-    import datasets
-
-    try:
-        rows = datasets.load_dataset(
-            settings.repo, revision=settings.revision or None, split=settings.split, streaming=True
+    def _check_columns(self, row: Row, first: bool) -> None:
+        """The first row shows whether the mapping is right at all."""
+        beside = [COLUMN_OF[kind] for kind in self._kinds]
+        lacking = [field for field in (*REQUIRED, *beside) if getattr(self._columns, field) not in row]
+        if not lacking:
+            return
+        name = getattr(self._columns, lacking[0])
+        if not first:
+            raise BadProblem(f"no {name!r}")
+        near = difflib.get_close_matches(name, map(str, row), n=1, cutoff=0.5) or ["NAME"]
+        raise ConfigError(
+            f"{self._name} has no column {name!r}; it has {', '.join(map(str, row))}; say which one holds it: "
+            f"--set annotate.problems.columns.{lacking[0]}={near[0]}"
         )
-    except (OSError, ValueError) as error:  # not there, not reachable, no such split
-        raise ConfigError(f"annotate.problems: {settings.repo} cannot be opened: {error}") from None
-    yield from rows.decode(False)
+
+    def _split(self, row: Row) -> Split:
+        """The row's own split, or that of all rows."""
+        said = None if self._settings.source == "hub" else self._held(row, "split")
+        if said is None:
+            return SPLITS.get(self._settings.split.casefold(), "train")
+        if str(said).casefold() not in SPLITS:
+            raise BadProblem(f"split {said!r} is unknown; known: {', '.join(SPLITS)}")
+        return SPLITS[str(said).casefold()]
+
+    def _wanted(self, split: Split) -> bool:
+        return not self._settings.split or split == SPLITS.get(self._settings.split.casefold(), "train")
+
+    def _taken(self, row: Row, name: str, split: Split) -> Taken:
+        if name in self._seen:
+            raise BadProblem(f"the id {name!r} was there before; ids must differ")
+        problem = self._problem(row, name, split)
+        if reason := unproven(problem):
+            raise BadProblem(reason)
+        self._seen.add(name)
+        return Taken(
+            problem,
+            tuple(given for kind in self._kinds for given in _given(self._held(row, COLUMN_OF[kind]), kind, name)),
+        )
+
+    def _problem(self, row: Row, name: str, split: Split) -> Problem:
+        """One row as a problem."""
+        pictures = _listed(self._held(row, "images"))
+        images = tuple(picture(each, f"image {place}", self._folder) for place, each in enumerate(pictures))
+        if not images:
+            raise BadProblem("no image")
+        choices = tuple(str(choice) for choice in _listed(self._held(row, "choices")))
+        answer = _answer(self._held(row, "answer"), choices)
+        return Problem(
+            id=name,
+            images=images,
+            question=_question(self._held(row, "question"), len(images)),
+            answer=answer,
+            answer_type=_type(self._held(row, "answer_type"), answer, choices),
+            source=str(self._held(row, "source") or self._name),
+            group=str(self._held(row, "group") or _digest(images)),
+            split=split,
+            choices=choices,
+        )
 
 
-def _problems(rows: Iterator[Row], name: str, split: Split) -> Iterator[Problem]:
-    """The rows as problems; no two of them may have one id."""
-    seen: set[str] = set()
-    for number, row in enumerate(rows):
-        where = f"{name}, row {number}"
-        lacking = [column for column in REQUIRED if column not in row]
-        if lacking:
-            raise ConfigError(f"{name} has no column {lacking[0]!r}; it has {', '.join(row)}; rename what holds it")
-        problem = _problem(row, where, f"{name.rpartition('/')[2]}-{number:06}", name, split)
-        if problem.id in seen:
-            raise BadProblem(f"{where}: the id {problem.id!r} was there before; ids must differ")
-        seen.add(problem.id)
-        yield problem
+COLUMN_OF: dict[GivenKind, str] = {"response": "responses", "annotation": "annotations", "logic_form": "logic_forms"}
 
 
-def _problem(row: Row, where: str, fallback_id: str, name: str, split: Split) -> Problem:
-    """One row as a problem."""
-    images = tuple(_picture(image, f"{where}, image {place}") for place, image in enumerate(row["images"] or ()))
-    if not images:
-        raise BadProblem(f"{where}: no image")
-    choices = tuple(str(choice) for choice in row.get("choices") or ())
-    answer = _answer(row, choices, where)
-    return Problem(
-        id=str(fallback_id if row.get("id") is None else row["id"]),
-        images=images,
-        question=_question(row["problem"], len(images), where),
-        answer=answer,
-        answer_type=_type(row, answer, choices, where),
-        source=str(row.get("source") or name),
-        group=hashlib.sha256(b"".join(hashlib.sha256(image).digest() for image in images)).hexdigest()[:16],
-        split=split,
-        choices=choices,
-    )
+def _given(value: Any, kind: GivenKind, problem: str) -> Iterator[Given]:
+    """The texts of one column; tags within a text part it."""
+    texts = [str(each) for each in _listed(value)]
+    parts = [part for text in texts for part in ([said for _, said in TAGGED.findall(text)] or [text])]
+    for number, text in enumerate(parts):
+        if text.strip():
+            yield Given(problem, kind, number, text.strip())
 
 
-def _question(text: Any, images: int, where: str) -> str:
+def _listed(value: Any) -> list[Any]:
+    """One value or many as a list."""
+    if value is None or value == "":
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _digest(images: tuple[bytes, ...]) -> str:
+    return hashlib.sha256(b"".join(hashlib.sha256(image).digest() for image in images)).hexdigest()[:16]
+
+
+def _question(text: Any, images: int) -> str:
     """The question with a mark for each image."""
     if not isinstance(text, str) or not text.replace(MARK, "").strip():
-        raise BadProblem(f"{where}: no question")
+        raise BadProblem("no question")
     marks = text.count(MARK)
     if marks not in (0, images):
-        raise BadProblem(f"{where}: {marks} {MARK} marks for {images} images")
+        raise BadProblem(f"{marks} {MARK} marks for {images} images")
     return text if marks else MARK * images + text
 
 
-def _answer(row: Row, choices: tuple[str, ...], where: str) -> str:
-    """The right answer; that of a choice is its letter."""
-    answer = "" if row["answer"] is None else str(row["answer"]).strip()
+def _answer(value: Any, choices: tuple[str, ...]) -> str:
+    """The right answer in one spelling."""
+    answer = "" if value is None else str(value).strip()
     if not answer:
-        raise BadProblem(f"{where}: no answer")
-    is_letter = len(answer) == 1 and answer in LETTERS[: len(choices)]
-    return LETTERS[choices.index(answer)] if answer in choices[: len(LETTERS)] and not is_letter else answer
+        raise BadProblem("no answer")
+    return normalised(answer, choices)
 
 
-def _type(row: Row, answer: str, choices: tuple[str, ...], where: str) -> AnswerType:
-    said = row.get("answer_type")
+def _type(said: Any, answer: str, choices: tuple[str, ...]) -> AnswerType:
     if not said:
         return answer_type_of(answer, choices)
     if said not in get_args(AnswerType):
-        raise BadProblem(f"{where}: answer_type {said!r} is unknown; known: {', '.join(get_args(AnswerType))}")
+        raise BadProblem(f"answer_type {said!r} is unknown; known: {', '.join(get_args(AnswerType))}")
     return cast(AnswerType, said)
-
-
-def _picture(value: Any, where: str) -> bytes:
-    """The bytes of a picture that opens: PNG or JPEG."""
-    data = value.get("bytes") if isinstance(value, Mapping) else value
-    if not isinstance(data, bytes) or not data:
-        raise BadProblem(f"{where}: no bytes; a path alone is not followed, embed the picture")
-    return _opened(data, where)
-
-
-def _opened(data: bytes, where: str) -> bytes:
-    from PIL import Image
-
-    try:
-        with (
-            warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
-            Image.open(io.BytesIO(data)) as image,
-        ):
-            _check_size(image, where)
-            image.load()
-            return data if image.format in AS_THEY_ARE else _as_png(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise BadProblem(f"{where}: does not open: {error}") from None
-
-
-def _check_size(image: Any, where: str) -> None:
-    if image.width * image.height > MOST_PIXELS:
-        raise BadProblem(f"{where}: {image.width} x {image.height} pixels are more than {MOST_PIXELS:,}")
-    if image.mode not in MODES:
-        raise BadProblem(f"{where}: a picture of mode {image.mode}; convert it to RGB")
-    if getattr(image, "n_frames", 1) > 1:
-        raise BadProblem(f"{where}: an animation of {image.n_frames} pictures; choose one")
-
-
-def _as_png(image: Any) -> bytes:
-    data = io.BytesIO()
-    image.convert("RGB").save(data, "PNG")
-    return data.getvalue()

@@ -1,0 +1,101 @@
+"""Pictures as they come with a row: opened, checked, and PNG or JPEG when they leave; everything else says why not.
+
+A picture is bytes, {"bytes": …}, a data URI, or (in a folder of pictures) a path that stays inside the folder.
+"""
+
+import base64
+import binascii
+import io
+import warnings
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+from perception_r1.errors import BadProblem
+
+MOST_PIXELS = 50_000_000  # a picture of a few kilobytes can unpack to gigabytes
+MOST_BYTES = 64 << 20
+MODES = {"1", "L", "LA", "P", "RGB", "RGBA"}  # others lose what they show when they are turned into RGB
+AS_THEY_ARE = {"PNG", "JPEG"}
+EXTENSIONS = {
+    ".png": {"PNG"}, ".jpg": {"JPEG", "MPO"}, ".jpeg": {"JPEG", "MPO"}, ".gif": {"GIF"}, ".bmp": {"BMP", "DIB"},
+    ".webp": {"WEBP"}, ".tif": {"TIFF"}, ".tiff": {"TIFF"},
+}  # fmt: skip
+
+
+def picture(value: Any, where: str, folder: Path | None = None) -> bytes:
+    """The bytes of a picture that opens: PNG or JPEG; raises BadProblem."""
+    data, name = _found(value, where, folder)
+    if not data:
+        raise BadProblem(f"{where}: no bytes; embed the picture")
+    return _opened(data, name, where)
+
+
+def _found(value: Any, where: str, folder: Path | None) -> tuple[bytes, str]:
+    """The bytes and the name under which they came."""
+    held, name = (value.get("bytes"), value.get("path")) if isinstance(value, Mapping) else (value, None)
+    if isinstance(held, bytes):
+        return held, str(name or "")
+    said = held or name
+    if not isinstance(said, str) or not said:
+        return b"", ""
+    if said.startswith("data:"):
+        return _of_uri(said, where), ""
+    if folder is None:
+        raise BadProblem(f"{where}: no bytes; a path alone is not followed, embed the picture")
+    return _read(folder, said, where), said
+
+
+def _of_uri(uri: str, where: str) -> bytes:
+    try:
+        return base64.b64decode(uri.partition(";base64,")[2], validate=True)
+    except binascii.Error:
+        raise BadProblem(f"{where}: no base64 in its data URI") from None
+
+
+def _read(folder: Path, name: str, where: str) -> bytes:
+    """The file of that name; links and dots may not lead out of the folder."""
+    home, path = folder.resolve(), (folder / name).resolve()
+    if not path.is_relative_to(home):
+        raise BadProblem(f"{where}: {name!r} leads out of {folder}; put the picture inside")
+    if not path.is_file():
+        raise BadProblem(f"{where}: there is no file {name!r} in {folder}")
+    if path.stat().st_size > MOST_BYTES:
+        raise BadProblem(f"{where}: {name!r} has {path.stat().st_size:,} bytes, more than {MOST_BYTES:,}")
+    return path.read_bytes()
+
+
+def _opened(data: bytes, name: str, where: str) -> bytes:
+    from PIL import Image
+
+    try:
+        with (
+            warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning),
+            Image.open(io.BytesIO(data)) as image,
+        ):
+            _check(image, name, where)
+            image.load()
+            return data if image.format in AS_THEY_ARE else _as_png(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise BadProblem(f"{where}: does not open: {error}") from None
+
+
+def _check(image: Any, name: str, where: str) -> None:
+    """Refuses what can be told before the pixels are unpacked."""
+    pixels = image.width * image.height
+    if not 0 < pixels <= MOST_PIXELS:
+        told = f"are more than {MOST_PIXELS:,}" if pixels else "are none"
+        raise BadProblem(f"{where}: {image.width} x {image.height} pixels {told}")
+    if image.mode not in MODES:
+        raise BadProblem(f"{where}: a picture of mode {image.mode}; convert it to RGB")
+    if getattr(image, "n_frames", 1) > 1:
+        raise BadProblem(f"{where}: an animation of {image.n_frames} pictures; choose one")
+    extension = PurePath(name).suffix.lower()
+    if image.format not in EXTENSIONS.get(extension, {image.format}):
+        raise BadProblem(f"{where}: {PurePath(name).name!r} is no {extension} but {image.format}; rename it")
+
+
+def _as_png(image: Any) -> bytes:
+    data = io.BytesIO()
+    image.convert("RGB").save(data, "PNG")
+    return data.getvalue()

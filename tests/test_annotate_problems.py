@@ -1,0 +1,260 @@
+"""Rows in: a mapping that says what is where, bad rows that are counted, pictures that cannot harm, golds that hold."""
+
+import base64
+import io
+import json
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from perception_r1 import sections
+from perception_r1.annotate.golds import normalised, unproven
+from perception_r1.annotate.problems import Given, Refusal, Taken, load_problems, taken
+from perception_r1.errors import BadProblem, ConfigError
+from perception_r1.records import Problem
+
+
+def picture(kind: str = "PNG", mode: str = "RGB", size: tuple[int, int] = (4, 4), **said: Any) -> bytes:
+    data = io.BytesIO()
+    Image.new(mode, size).save(data, kind, **said)
+    return data.getvalue()
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size and holds nothing of it."""
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+
+
+PNG = picture()
+ROW = {"images": [{"bytes": PNG, "path": None}], "problem": "<image>How long is AB?", "answer": "5"}
+
+
+def parquet(folder: Path, *rows: dict[str, Any], **said: Any) -> sections.Problems:
+    path = folder / "data.parquet"
+    pq.write_table(pa.Table.from_pylist(list(rows)), path)
+    return sections.Problems(source="parquet", path=str(path), **said)
+
+
+def jsonl(folder: Path, *lines: dict[str, Any] | str, **said: Any) -> sections.Problems:
+    (folder / "a.png").write_bytes(PNG)
+    path = folder / "data.jsonl"
+    path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines) + "\n")
+    return sections.Problems(source="jsonl", path=str(path), **said)
+
+
+LINE = {"images": "a.png", "problem": "How long is AB?", "answer": "5"}
+
+
+# ---------------------------------------------------------------- sources and mappings
+
+
+def test_json_lines_name_pictures_beside_them(tmp_path: Path) -> None:
+    uri = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
+    first, second = load_problems(jsonl(tmp_path, LINE, {**LINE, "images": ["a.png", uri], "id": 7}))
+    assert (first.id, first.images, first.question) == ("data-000000", (PNG,), "<image>How long is AB?")
+    assert (second.id, second.images) == ("7", (PNG, PNG))
+
+
+@pytest.mark.parametrize("listed", ["metadata.jsonl", "metadata.csv"])
+def test_a_folder_of_pictures_has_a_list_beside_them(tmp_path: Path, listed: str) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(PNG)
+    row = {"file_name": "in/a.png", "problem": "How long is AB, in cm?", "answer": "5"}
+    text = json.dumps(row) if listed.endswith("l") else ",".join(row) + "\n" + ",".join(f'"{v}"' for v in row.values())
+    (tmp_path / listed).write_text(text + "\n")
+    (only,) = load_problems(sections.Problems(source="folder", path=str(tmp_path)))
+    assert (only.images, only.question, only.source) == ((PNG,), "<image>How long is AB, in cm?", tmp_path.name)
+
+
+def test_a_folder_without_a_list_says_what_to_write(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"metadata.jsonl or metadata.csv in .*file_name, problem, answer"):
+        list(load_problems(sections.Problems(source="folder", path=str(tmp_path))))
+
+
+def test_columns_of_other_names_are_mapped(tmp_path: Path) -> None:
+    columns = sections.Columns(images="image", question="query", answer="gt", group="pair", id="pid")
+    row = {"image": {"bytes": PNG, "path": None}, "query": "How long?", "gt": 5, "pair": "g1", "pid": 9}
+    (only,) = load_problems(parquet(tmp_path, row, columns=columns))
+    assert (only.id, only.group, only.answer, only.images) == ("9", "g1", "5", (PNG,))
+
+
+def test_a_missing_column_is_told_with_the_ones_there_are_and_the_mapping_to_write(tmp_path: Path) -> None:
+    row = {"images": [{"bytes": PNG}], "problems": "x", "answer": "5"}
+    with pytest.raises(ConfigError) as error:
+        list(load_problems(parquet(tmp_path, row)))
+    assert "has no column 'problem'; it has images, problems, answer" in str(error.value)
+    assert "--set annotate.problems.columns.question=problems" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kept"),
+    [("train", ["a"]), ("test", ["b"]), ("", ["a", "b", "c"]), ("validation", ["c"])],
+)
+def test_a_row_that_says_its_split_keeps_it(tmp_path: Path, wanted: str, kept: list[str]) -> None:
+    said = dict(zip("abc", ["train", "test", "val"], strict=True))
+    rows = [{**ROW, "id": name, "split": split} for name, split in said.items()]
+    problems = list(load_problems(parquet(tmp_path, *rows, split=wanted)))
+    assert [problem.id for problem in problems] == kept
+    of = {"a": "train", "b": "heldout", "c": "validation"}
+    assert [problem.split for problem in problems] == [of[name] for name in kept]
+
+
+def test_rows_that_say_no_split_are_of_the_one_that_is_asked_for(tmp_path: Path) -> None:
+    (only,) = load_problems(parquet(tmp_path, ROW, split="test"))
+    assert only.split == "heldout"
+
+
+def test_what_a_data_set_has_beside_the_problem_comes_with_it(tmp_path: Path) -> None:
+    info = "<info1>AB is 5.</info1><info2>Angle A is 30 degrees.</info2>"
+    rows = [{**ROW, "id": "a", "visual_key_info": info}, {**ROW, "id": "b", "visual_key_info": None}]
+    first, second = taken(parquet(tmp_path, *rows), ("annotation",))
+    assert isinstance(first, Taken) and isinstance(second, Taken)
+    assert first.given == (
+        Given("a", "annotation", 0, "AB is 5."),
+        Given("a", "annotation", 1, "Angle A is 30 degrees."),
+    )
+    assert second.given == ()
+
+
+def test_the_column_that_is_annotated_from_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no column 'diagram_logic_form'.*columns.logic_forms="):
+        list(taken(parquet(tmp_path, ROW), ("logic_form",)))
+
+
+# ---------------------------------------------------------------- rows of no use
+
+
+BAD = [{**LINE, "images": "b.png"}, "{no json", "[1]", {**LINE, "answer": ""}, {"problem": "x"}]
+
+
+def test_bad_rows_are_counted_and_the_others_go_on(tmp_path: Path) -> None:
+    refusals: list[Refusal] = []
+    problems = list(load_problems(jsonl(tmp_path, LINE, *BAD, {**LINE, "id": "last"}), refusals))
+    assert [problem.id for problem in problems] == ["data-000000", "last"]
+    assert [refusal.row for refusal in refusals] == [f"data, row {number}" for number in range(1, 6)]
+    reasons = [refusal.reason for refusal in refusals]
+    assert reasons[0].startswith("image 0: there is no file 'b.png'")
+    assert reasons[1].startswith("no JSON")
+    assert reasons[2:] == ["no JSON object but list", "no answer", "no 'images'"]
+
+
+def test_strict_ends_at_the_first_bad_row(tmp_path: Path) -> None:
+    rows = load_problems(jsonl(tmp_path, LINE, *BAD, strict=True), [])
+    assert next(rows).id == "data-000000"
+    with pytest.raises(BadProblem, match=r"data, row 1: image 0: there is no file"):
+        next(rows)
+
+
+def test_strict_is_no_part_of_what_comes_out() -> None:
+    assert sections.identity(sections.Problems(strict=True)) == sections.identity(sections.Problems())
+
+
+# ---------------------------------------------------------------- pictures
+
+
+def animated(kind: str) -> bytes:
+    return picture(kind, save_all=True, append_images=[Image.new("RGB", (4, 4), "red")])
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "told"),
+    [
+        pytest.param(b"", "x.png", "no bytes", id="zero-bytes"),
+        pytest.param(png_header(0, 5), "x.png", "does not open|pixels are none", id="zero-wide"),
+        pytest.param(png_header(60_000, 60_000), "x.png", "does not open|are more than", id="bomb-by-its-header"),
+        pytest.param(picture("PNG", "1", (8000, 8000)), "x.png", "8000 x 8000 pixels are more", id="large"),
+        pytest.param(PNG[:44], "x.png", "does not open", id="corrupt"),
+        pytest.param(b"<svg/>", "x.png", "does not open", id="no-picture"),
+        pytest.param(picture("JPEG"), "x.png", "'x.png' is no .png but JPEG; rename it", id="wrong-extension"),
+        pytest.param(picture("JPEG", "CMYK"), "x.jpg", "mode CMYK", id="cmyk"),
+        pytest.param(picture("PNG", "I;16"), "x.png", "mode I;16", id="16-bit"),
+        pytest.param(animated("GIF"), "x.gif", "an animation of 2", id="gif"),
+        pytest.param(animated("PNG"), "x.png", "an animation of 2", id="apng"),
+        pytest.param(animated("WEBP"), "x.webp", "an animation of 2", id="webp"),
+    ],
+)
+def test_a_picture_that_cannot_be_used_is_refused_by_its_row(tmp_path: Path, data: bytes, name: str, told: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    refusals: list[Refusal] = []
+    problems = list(load_problems(jsonl(tmp_path, {**LINE, "images": name, "id": "bad"}, LINE), refusals))
+    assert len(problems) == 1
+    (refusal,) = refusals
+    assert refusal.problem == "bad"
+    with pytest.raises(AssertionError, match=told):
+        raise AssertionError(refusal.reason)
+
+
+@pytest.mark.parametrize(
+    "way", ["../outside.png", "in/../../outside.png", "link.png", "linked/outside.png", "absolute"]
+)
+def test_a_path_does_not_lead_out_of_the_folder(tmp_path: Path, way: str) -> None:
+    home, outside = tmp_path / "home", tmp_path / "outside.png"
+    (home / "in").mkdir(parents=True)
+    outside.write_bytes(PNG)
+    (home / "link.png").symlink_to(outside)
+    (home / "linked").symlink_to(tmp_path)
+    refusals: list[Refusal] = []
+    settings = jsonl(home, {**LINE, "images": str(outside) if way == "absolute" else way})
+    assert list(load_problems(settings, refusals)) == []
+    assert "leads out of" in refusals[0].reason
+
+
+# ---------------------------------------------------------------- golds
+
+
+@pytest.mark.parametrize(
+    ("answer", "choices", "normal"),
+    [
+        (r"2 \sqrt { 221 }", (), r"2 \sqrt{221}"),
+        (r"$\frac { 20 } { 3 }$", (), r"\frac{20}{3}"),
+        (r"\boxed{12}", (), "12"),
+        ("12 cm.", (), "12 cm"),
+        ("(B)", ("12", "24"), "B"),
+        ("B) 24", ("12", "24"), "B"),
+        ("24", ("12", "24"), "B"),
+        ("24.0", ("12", "24"), "B"),
+        ("blue", ("red", "Blue"), "B"),
+    ],
+)
+def test_a_gold_has_one_spelling(answer: str, choices: tuple[str, ...], normal: str) -> None:
+    assert normalised(answer, choices) == normal
+
+
+def test_an_answer_that_is_none_of_the_choices_is_refused() -> None:
+    with pytest.raises(BadProblem, match="'7' is none of its 2 choices"):
+        normalised("7", ("12", "24"))
+
+
+def problem(answer: str, kind: Any) -> Problem:
+    return Problem("p", (PNG,), "<image>?", answer, kind, "s", "g", "train")
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "holds"),
+    [
+        (r"2 \sqrt{221}", "math", True),
+        ("12", "integer", True),
+        ("0.5", "float", True),
+        ("yes", "yes_no", True),
+        ("B", "letter", True),
+        ("see the figure", "integer", False),
+        ("maybe", "yes_no", False),
+        ("x = 3 or x = 4 or what you like", "float", False),
+    ],
+)
+def test_a_gold_is_proved_against_the_grader_that_will_use_it(answer: str, kind: str, holds: bool) -> None:
+    assert (unproven(problem(answer, kind)) == "") is holds
+
+
+def test_a_row_whose_gold_does_not_hold_is_listed(tmp_path: Path) -> None:
+    refusals: list[Refusal] = []
+    rows = [{**ROW, "answer_type": "integer", "answer": "see the figure"}, {**ROW, "answer_type": None}]
+    assert len(list(load_problems(parquet(tmp_path, *rows), refusals))) == 1
+    assert "its answer 'see the figure' is no integer" in refusals[0].reason
