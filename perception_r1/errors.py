@@ -3,6 +3,7 @@
 PerceptionError                 one line that names the thing and the remedy
 ├── ConfigError                 a configuration that cannot be right (exit code 2)
 ├── BadProblem                  a problem that cannot be used: no image, an image that does not open, no answer
+├── BudgetSpent                 no more may be asked for; what was answered is kept, and a larger budget goes on
 ├── GateFailed                  the judge is not good enough to train with
 ├── TrainingFailed              a run that must not go on: too few problems, a judge that fails too often
 ├── ProcessFailed               a child process ended without its result; holds the end of its log
@@ -38,6 +39,10 @@ class ConfigError(PerceptionError):
 
 class BadProblem(PerceptionError):
     """A problem that cannot be used."""
+
+
+class BudgetSpent(PerceptionError):
+    """The budget of tokens or money is spent."""
 
 
 class GateFailed(PerceptionError):

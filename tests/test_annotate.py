@@ -216,7 +216,7 @@ def test_every_dropped_trajectory_says_why_and_all_are_in_order() -> None:
     said = Scripted(r"\boxed{5}", r"\boxed{6}", "I do not know", TimedOut("teacher did not answer within 9 s"))
     watched: list[tuple[int, int]] = []
     made = trajectories_of(
-        [problem(), problem(name="q")], said, 2, watch=lambda done, total: watched.append((done, total))
+        [problem(), problem("<image>And CD?", "q")], said, 2, watch=lambda done, total: watched.append((done, total))
     )
     assert [(t.id, t.problem, t.sample, t.dropped) for t in made] == [
         ("p/0", "p", 0, ""),
@@ -235,8 +235,9 @@ def test_every_dropped_trajectory_says_why_and_all_are_in_order() -> None:
 
 def test_a_sample_keeps_its_seed_when_others_come_and_go() -> None:
     few, many = Scripted("x"), Scripted("x")
-    trajectories_of([problem(name="q")], few, 1)
-    trajectories_of([problem(), problem(name="q")], many, 3)
+    other = problem("<image>And CD?", "q")
+    trajectories_of([other], few, 1)
+    trajectories_of([problem(), other], many, 3)
     seeds = [request.seed for request in many.asked]
     assert len(set(seeds)) == 6
     assert few.asked[0].seed == seeds[3]
@@ -285,7 +286,7 @@ def test_only_kept_trajectories_are_extracted_in_their_order() -> None:
 def test_a_reply_that_is_not_what_was_asked_for_is_a_failure_and_no_empty_list(
     said: str | EndpointError, told: str
 ) -> None:
-    found, failures = extract([problem()], [trajectory(0), trajectory(1)], Scripted(FACT, said), 512)
+    found, failures = extract([problem()], [trajectory(0), trajectory(1, text="y")], Scripted(FACT, said), 512)
     assert [fact.trajectory for fact in found] == ["p/0"]
     assert [name for name, _ in failures] == ["p/1"]
     assert failures[0][1].startswith(told)
