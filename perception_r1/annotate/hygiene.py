@@ -5,35 +5,42 @@ what the question states, what was concluded and not seen, what too few trajecto
 each other. Support comes before contradiction: a slip of one trajectory shall not take the others' fact with it.
 """
 
+import math
 import re
+import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from perception_r1 import sections
+from perception_r1.annotate.context import Clause, clauses, is_concluded
 from perception_r1.annotate.extract import Found
-from perception_r1.annotate.statements import NUMBER, Key, Quantity, Words, key_of, words_of
+from perception_r1.annotate.statements import NUMBER, Key, Quantity, key_of, words_of
+from perception_r1.annotate.wording import (
+    BOUNDS,
+    COMPARED,
+    EQUATION,
+    EXTREME,
+    KNOWLEDGE,
+    LABELLED,
+    LAW,
+    PARTS,
+    QUOTED,
+    RESULT,
+    SEES,
+    SINCE,
+    THUS,
+)
 from perception_r1.records import Annotation, FactType, Problem, Trajectory
 
-CONCLUDED = re.compile(
-    r"\b(?:therefore|thus|hence|so|since|because|consequently|implies|implying|follows|theorem|must be|subtract\w*|"
-    r"calculat\w*|comput\w*|difference|sum of|add(?:s|ing)? up|we (?:get|find|know)|the answer|"
-    r"by (?:the )?(?:definition|propert\w+))\b",
-    re.IGNORECASE,
+SENTENCES = re.compile(r"[.;?!。](?!\d)")
+CLAUSES = re.compile(
+    r"[,:]|\b(?:if|given|where|when|with|such that|sachant que|sapendo che|sabiendo que)\b", re.IGNORECASE
 )
-ARITHMETIC = re.compile(r"\d\s*[-+*/×÷·−]\s*\d[^=]*=|^\W*\d+(?:\.\d+)?\s*(?:[<>≤≥=]|\\[lg]eq?)\s*\d+(?:\.\d+)?\W*$")
-KNOWLEDGE = re.compile(  # of things in general, not of this picture's
-    r"(?:any|every|opposite|alternate|corresponding|vertical|adjacent|interior|exterior|base|consecutive)\b.*\b(?:is|are)\b",
-    re.IGNORECASE,
-)
-QUOTED = re.compile(r"(?<!\w)(['\"])(?!\s).*?\1|“.*?”|‘.*?’")  # words in the picture conclude nothing
-COMPARED = re.compile(
-    r"\b(?:tall|long|short|larg|great|small|high|low|wid|bigg)(?:er|est)\b|\b(?:more|less|fewer) than\b|\bequally\b",
-    re.IGNORECASE,
-)
-SENTENCES = re.compile(r"[.;?!](?!\d)")
-CLAUSES = re.compile(r"[,:]|\b(?:if|given|where|when|with|such that)\b", re.IGNORECASE)
 DOUBTS = re.compile(r"\s*(?:is|are|does|do|can|has|have)\b", re.IGNORECASE)  # a yes-or-no question gives nothing away
+APPOSITION = re.compile(r"\s*(?:the|a|an)\b", re.IGNORECASE)
+ARTICLE = re.compile(r"^\W*A (?=[a-z])")
+NAMES = re.compile(r"\b[A-Z]{1,4}\b")
 ASKS = re.compile(r"\s*(?:what|which|how|who|where|find|determine|calculate|compute|solve|choose)\b", re.IGNORECASE)
 
 
@@ -58,31 +65,44 @@ def clean(
     origin: str,
 ) -> list[Annotation]:
     """All facts of all problems in the order in which they were found; the dropped ones say why."""
-    kept: dict[str, int] = defaultdict(int)
+    said: dict[str, list[Trajectory]] = defaultdict(list)
     for trajectory in trajectories:
-        kept[trajectory.problem] += not trajectory.dropped
-    said: dict[str, list[Found]] = defaultdict(list)
+        if not trajectory.dropped:
+            said[trajectory.problem].append(trajectory)
+    stated_by: dict[str, list[Found]] = defaultdict(list)
     for statement in found:
-        said[statement.problem].append(statement)
-    steps = _steps(settings)
-    annotations = []
-    for problem in problems:
-        facts = merged(said[problem.id])
-        reasons = _reasons(problem, facts, steps)
-        annotations += [
-            Annotation(
-                id=f"{problem.id}#{number}",
-                problem=problem.id,
-                text=fact.text,
-                type=fact.type,
-                support=len(fact.trajectories),
-                trajectories=kept[problem.id],
-                dropped=reasons.get(fact.key, ""),
-                origin=origin,
-            )
-            for number, fact in enumerate(facts)
-        ]
-    return annotations
+        stated_by[statement.problem].append(statement)
+    return [
+        annotation
+        for problem in problems
+        for annotation in cleaned(problem, said[problem.id], stated_by[problem.id], settings, origin)
+    ]
+
+
+def cleaned(
+    problem: Problem,
+    kept: Sequence[Trajectory],
+    found: Sequence[Found],
+    settings: sections.Annotate,
+    origin: str,
+) -> list[Annotation]:
+    """All facts of one problem in the order in which they were found; the dropped ones say why."""
+    facts = merged(found)
+    sources = len(kept) or len({one.trajectory for one in found})
+    reasons = _reasons(problem, facts, _steps(settings, sources, kept))
+    return [
+        Annotation(
+            id=f"{problem.id}#{number}",
+            problem=problem.id,
+            text=fact.text,
+            type=fact.type,
+            support=len(fact.trajectories),
+            trajectories=sources,
+            dropped=reasons.get(fact.key, ""),
+            origin=origin,
+        )
+        for number, fact in enumerate(facts)
+    ]
 
 
 def merged(found: Sequence[Found]) -> list[Fact]:
@@ -96,12 +116,14 @@ def merged(found: Sequence[Found]) -> list[Fact]:
     ]
 
 
-def _steps(settings: sections.Annotate) -> list[Step]:
+def _steps(settings: sections.Annotate, sources: int, kept: Sequence[Trajectory]) -> list[Step]:
     """The steps that are switched on, in their order."""
+    least = max(settings.min_support, math.ceil(settings.min_share * sources))
+    told = told_in({one.id: one.text for one in kept})
     steps: list[tuple[bool, Step]] = [
         (settings.drop_stated, stated),
-        (settings.drop_deductions, deduced),
-        (settings.min_support > 1, lambda _, facts: unsupported(facts, settings.min_support)),
+        (settings.drop_deductions, lambda problem, facts: deduced(problem, facts, told)),
+        (least > 1, lambda _, facts: unsupported(facts, least)),
         (settings.drop_contradictions, contradicting),
     ]
     return [step for wanted, step in steps if wanted]
@@ -116,14 +138,25 @@ def _reasons(problem: Problem, facts: list[Fact], steps: list[Step]) -> dict[Key
 
 def stated(problem: Problem, facts: list[Fact]) -> dict[Key, str]:
     """The facts that the question gives away; what it only asks is not given."""
-    sentences = [said for said in SENTENCES.split(problem.question.replace("<image>", " ")) if not DOUBTS.match(said)]
-    clauses = [
-        part for said in sentences for part in CLAUSES.split(said) if not (ASKS.match(part) or DOUBTS.match(part))
-    ]
-    given = {key_of(part) for clause in clauses for part in re.split(r"\band\b", clause)}
-    told = [set(words_of(clause)) for clause in clauses]
+    question = unicodedata.normalize("NFKC", problem.question.replace("<image>", " "))
+    sentences = [said for said in SENTENCES.split(question) if not DOUBTS.match(said)]
+    told = [clause for said in sentences for clause in _told(said)]
+    given = {key_of(part) for clause in told for part in re.split(r"\band\b", clause)}
+    words = [set(words_of(clause)) for clause in told]
     whole = [words_of(said) for said in sentences]
-    return {fact.key: "stated in the question" for fact in facts if _is_given(fact.key, given, told, whole)}
+    return {fact.key: "stated in the question" for fact in facts if _is_given(fact.key, given, words, whole)}
+
+
+def _told(sentence: str) -> Iterator[str]:
+    """The clauses that give something; "Find EF, the midsegment of ABCD" says of EF what it is."""
+    asked = ""
+    for part in CLAUSES.split(sentence):
+        if ASKS.match(part) or DOUBTS.match(part):
+            asked = part
+        elif asked and APPOSITION.match(part) and (names := NAMES.findall(asked)):
+            yield f"{names[-1]} {part}"
+        else:
+            yield part
 
 
 def _is_given(key: Key, given: set[Key], told: list[set[str]], sentences: list[tuple[str, ...]]) -> bool:
@@ -140,30 +173,55 @@ def _is_the_only_number_of(quantity: Quantity, words: tuple[str, ...]) -> bool:
     return numbers == [quantity.number] and set(quantity.subject) <= set(words)
 
 
-def deduced(problem: Problem, facts: list[Fact]) -> dict[Key, str]:
-    """The facts that were concluded: by their words, by arithmetic, or by comparing known numbers."""
+def told_in(texts: Mapping[str, str]) -> dict[str, list[Clause]]:
+    """The clauses of each trajectory."""
+    return {trajectory: clauses(text) for trajectory, text in texts.items()}
+
+
+def deduced(problem: Problem, facts: list[Fact], told: Mapping[str, list[Clause]]) -> dict[Key, str]:
+    """The facts that were concluded: by their words, by how the trajectories came to them, or by comparing numbers."""
     numbers = [fact.key for fact in facts if isinstance(fact.key, Quantity)]
-    known = {word for quantity in numbers for word in quantity.subject}
-    return {fact.key: "deduction" for fact in facts if _is_concluded(fact) or _is_comparison(fact, numbers, known)}
+    known = {name for fact in facts if any(map(NUMBER.fullmatch, words_of(fact.text))) for name in _names(fact.key)}
+    return {
+        fact.key: "deduction"
+        for fact in facts
+        if _says_so(fact, numbers) or _is_comparison(fact, known) or _came_to(fact, told)
+    }
 
 
-def _is_concluded(fact: Fact) -> bool:
+def _says_so(fact: Fact, numbers: list[Quantity]) -> bool:
+    """Whether the statement itself concludes, reckons, or knows."""
     text = QUOTED.sub("", fact.text)
-    if isinstance(fact.key, Words) and KNOWLEDGE.match(text) and not _names(fact.key):
+    if KNOWLEDGE.search(text) and not _names(key_of(ARTICLE.sub("", text))):
         return True
-    return bool(CONCLUDED.search(text) or ARITHMETIC.search(text))
+    if any(pattern.search(text) for pattern in (THUS, LAW, EQUATION, PARTS, BOUNDS)) or SINCE.search(text):
+        return True
+    if RESULT.search(text) and not LABELLED.search(text):
+        return True
+    if not EXTREME.search(text) or not isinstance(fact.key, Quantity):
+        return False
+    return any(other.number == fact.key.number for other in numbers if other != fact.key)
 
 
-def _is_comparison(fact: Fact, numbers: list[Quantity], known: set[str]) -> bool:
+def _came_to(fact: Fact, told: Mapping[str, list[Clause]]) -> bool:
+    """Whether most of the trajectories that say it conclude it."""
+    if SEES.search(fact.text):
+        return False
+    concluded = sum(is_concluded(fact.key, told.get(trajectory, [])) for trajectory in fact.trajectories)
+    return 2 * concluded > len(fact.trajectories)
+
+
+def _is_comparison(fact: Fact, known: set[str]) -> bool:
     """ "A is taller than B" follows where the heights of A and B are known; elsewhere it must have been seen."""
-    if isinstance(fact.key, Quantity) or len(numbers) < 2 or not COMPARED.search(fact.text):
+    if isinstance(fact.key, Quantity) or not COMPARED.search(fact.text):
         return False
     return bool(_names(fact.key)) and _names(fact.key) <= known
 
 
-def _names(words: Words) -> set[str]:
+def _names(key: Key) -> set[str]:
     """The names of things: A, AB, ABC."""
-    return {word for word in words.content if word.isupper()}
+    words = key.subject if isinstance(key, Quantity) else key.content
+    return {word for word in words if word.isupper()}
 
 
 def unsupported(facts: list[Fact], least: int) -> dict[Key, str]:

@@ -3,8 +3,9 @@ r"""The embedded teacher: reads the picture's pixels, reasons in words of its ow
     <think>Let me look at the chart. I count 7 units for bar A. Column C measures four. So A is taller than C.</think>
     <answer>\boxed{yes}</answer>
 
-It knows nothing but the messages. Above temperature 0 about one height in eight is misread by one or two, so that some
-answers are wrong, and some right answers rest on a wrong reading: what the steps after it have to cope with.
+It knows nothing but the messages. At temperature 1 about one height in eight is misread by one or two, and more the
+hotter it is (1.25: 15 %), so that some answers are wrong, and some right answers rest on a wrong reading: what the
+steps after it have to cope with.
 """
 
 import base64
@@ -96,7 +97,7 @@ def read(request: Request, chance: random.Random) -> Reading:
     """The question and the heights that the teacher believes to see."""
     question, bars = _asked(text_of(request))
     seen = dict(zip(BARS, _heights(_picture(request)), strict=True))
-    blur = MISREAD_SHARE if request.temperature > 0 else 0.0
+    blur = min(1.0, MISREAD_SHARE * request.temperature)
     return Reading(question, bars, tuple(_blurred(seen[bar], blur, chance) for bar in bars))
 
 

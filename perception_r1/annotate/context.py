@@ -1,0 +1,119 @@
+"""How a chain of thought comes to a fact: whether the clauses that say it see it, or conclude it.
+
+    "The label reads 12. Since AB = AC, the triangle is isosceles, so BD = 5."     BD = 5 is concluded, 12 is seen
+
+An extractor that leaves out "therefore" makes a deduction look like a fact; the text that it read still tells.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+from perception_r1.annotate.statements import NUMBER, POWERS, Key, Quantity, words_of
+from perception_r1.annotate.wording import BEHIND, EQUATION, LAW, QUOTED, SEES, SINCE, THUS, TOLD, WORKED
+
+THOUGHT = re.compile(r"<answer>.*|</?think>", re.DOTALL)
+DRESS = re.compile(r"[*#`|$]|\\[()\[\]]")
+SENTENCES = re.compile(r"\n+|(?<=[.;!?])(?!\d)\s+|[。；！？]")
+COMMAS = re.compile(r"(?<!\d),(?!\d{3})\s*(?![^()]*\))|(?<=\d),\s+(?![^()]*\))|，|、|(?<=\w):\s")
+EXPRESSION = re.compile(r"\d*[a-z]\s*[-+−]\s*\d+(?:\.\d+)?\b(?!\s*[=≈])")  # 3x + 5 says nothing of a 5
+LONGEST = 1_000  # of a sentence, in characters: what is longer is no sentence, and the patterns take their time with it
+ENOUGH = 0.75  # of a fact's words, for a clause to be about it
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A piece of a sentence: its words, its numbers, and how it comes to what it says."""
+
+    words: frozenset[str]
+    numbers: frozenset[float]  # without those that it only reckons with
+    concludes: bool
+    sees: bool = False
+    reckons: bool = False
+
+
+def clauses(text: str) -> list[Clause]:
+    """The clauses of a chain of thought, without its answer."""
+    plain = unicodedata.normalize("NFKC", DRESS.sub(" ", THOUGHT.sub(" ", text)).translate(POWERS))
+    sentences = (sentence.strip()[:LONGEST] for sentence in SENTENCES.split(plain))
+    return [clause for sentence in sentences if sentence for clause in _of(sentence)]
+
+
+def is_concluded(key: Key, said: list[Clause]) -> bool:
+    """Whether every clause that says it concludes it; not so where none does, and nothing can be told."""
+    if isinstance(key, Quantity) and _is_reckoned(key.number, said):
+        return True
+    about = _about_number(key, said) if isinstance(key, Quantity) else _about_words(frozenset(key.content), said)
+    return bool(about) and all(clause.concludes for clause in about)
+
+
+def _is_reckoned(number: float, said: list[Clause]) -> bool:
+    """Whether the number comes in as the result of a calculation, and is never said to be seen."""
+    with_it = [clause for clause in said if number in clause.numbers]
+    return bool(with_it) and with_it[0].reckons and not any(clause.sees for clause in with_it)
+
+
+def _about_number(key: Quantity, said: list[Clause]) -> list[Clause]:
+    """The clauses with the number, and of these the ones that name most of the thing."""
+    same = [clause for clause in said if key.number in clause.numbers]
+    subject = frozenset(key.subject)
+    names = frozenset(word for word in subject if word.isupper())
+    named = [clause for clause in same if names <= clause.words] if names else same
+    most = max((len(subject & clause.words) for clause in named), default=0)
+    return [one for one in named if len(subject & one.words) == most] if 2 * most >= len(subject) and named else same
+
+
+def _about_words(content: frozenset[str], said: list[Clause]) -> list[Clause]:
+    """The clauses with most of the words or, where none has, with all of the numbers."""
+    about = [clause for clause in said if content and len(content & clause.words) >= ENOUGH * len(content)]
+    numbers = _numbers(tuple(content))
+    return about or [clause for clause in said if numbers and numbers <= clause.numbers]
+
+
+@lru_cache(maxsize=16_384)
+def _of(sentence: str) -> tuple[Clause, ...]:
+    return tuple(_parted(sentence))
+
+
+def _parted(sentence: str) -> Iterator[Clause]:
+    """The clauses of one sentence; a conclusion lasts to its end, unless something is seen."""
+    by_law = bool(LAW.search(QUOTED.sub(" ", sentence)))
+    concludes = after_since = False
+    pieces = [piece for piece in _pieces(sentence) if piece.strip()]
+    for number, piece in enumerate(pieces):
+        bare = QUOTED.sub(" ", piece)
+        if SINCE.search(bare):
+            after_since = True
+            yield _clause(piece, False)
+            continue
+        concludes |= after_since or by_law or bool(THUS.search(bare))
+        follows = number + 1 < len(pieces) and BEHIND.match(pieces[number + 1].strip()) is not None
+        reasoned = (concludes or follows) and not SEES.search(bare) and not TOLD.search(bare)
+        yield _clause(piece, reasoned)
+
+
+def _pieces(sentence: str) -> Iterator[str]:
+    """The sentence parted at commas, and before words that conclude or give a reason."""
+    for part in COMMAS.split(sentence):
+        places = sorted(
+            {found.start() for pattern in (THUS, BEHIND) for found in pattern.finditer(part)} | {0, len(part)}
+        )
+        yield from (part[start:end] for start, end in pairwise(places))
+
+
+def _clause(piece: str, concludes: bool) -> Clause:
+    """The clause; of a calculation only the result is said, and it is concluded."""
+    words = words_of(piece)
+    if EQUATION.search(piece) or WORKED.search(piece):
+        result = re.split(r"[=≈]", piece)[-1]
+        return Clause(frozenset(words), _numbers(words_of(result)[:1]), True, reckons=True)
+    sees = bool(SEES.search(QUOTED.sub(" ", piece)))
+    said = words_of(EXPRESSION.sub(" ", piece)) if EXPRESSION.search(piece) else words
+    return Clause(frozenset(words), _numbers(said), concludes, sees)
+
+
+def _numbers(words: tuple[str, ...]) -> frozenset[float]:
+    return frozenset(float(word) for word in words if NUMBER.fullmatch(word))

@@ -1,0 +1,81 @@
+"""Hygiene on recorded chains of thought in real style: nine languages, LaTeX, Markdown, deductions mixed in."""
+
+from collections import Counter
+
+import pytest
+
+from perception_r1 import sections
+from perception_r1.annotate.context import clauses, is_concluded
+from perception_r1.annotate.extract import Found
+from perception_r1.annotate.hygiene import clean
+from perception_r1.annotate.statements import key_of
+from perception_r1.records import Annotation, Problem, Trajectory
+from tests.recorded_cot import Recorded, recorded
+
+RECORDED = list(recorded())
+
+
+def cleaned(one: Recorded) -> dict[str, str]:
+    """Why each statement of a recorded chain of thought is dropped; nothing if it stays."""
+    problem = Problem("p", (), f"<image>{one.question}", "1", "math", "test", "p", "train")
+    said = Trajectory("p/0", "p", 0, one.response, "1", True, "", 1, 0.0)
+    found = [Found("p", "p/0", text, kind) for _, text, kind in one.statements]
+    annotations: list[Annotation] = clean([problem], [said], found, sections.Annotate(), "origin")
+    return {annotation.text: annotation.dropped for annotation in annotations}
+
+
+def test_the_recorded_set_is_what_it_should_be() -> None:
+    assert len(RECORDED) >= 60
+    assert len({one.language for one in RECORDED}) >= 8
+    labels = Counter(label for one in RECORDED for label, _, _ in one.statements)
+    assert min(labels["seen"], labels["deduced"]) >= 100
+    assert labels["stated"] >= 30
+    assert all(text not in one.question for one in RECORDED for label, text, _ in one.statements if label == "seen")
+
+
+def test_planted_facts_of_the_question_and_deductions_go_and_what_is_seen_stays() -> None:
+    right, all_of = Counter[str](), Counter[str]()
+    for one in RECORDED:
+        got = cleaned(one)
+        for label, text, _ in one.statements:
+            what = "kept" if label == "seen" else "removed"
+            all_of[what] += 1
+            right[what] += (got[text] == "") is (what == "kept")
+    assert right["removed"] / all_of["removed"] >= 0.95
+    assert right["kept"] / all_of["kept"] >= 0.95
+
+
+def test_a_statement_of_the_question_is_named_as_such() -> None:
+    reasons = Counter(cleaned(one)[text] for one in RECORDED for label, text, _ in one.statements if label == "stated")
+    assert reasons.most_common(1)[0][0] == "stated in the question"
+    assert reasons["stated in the question"] >= 30
+
+
+@pytest.mark.parametrize(
+    ("thought", "fact", "concluded"),
+    [
+        ("AB is 5.", "AB = 5", False),
+        ("AC = 12, so AB = 5.", "AB = 5", True),
+        ("AC = 12, so AB = 5.", "AC = 12", False),
+        ("Since AC = 12, AB = 5.", "AC = 12", False),
+        ("Since AC = 12, AB = 5.", "AB = 5", True),
+        ("BD = 5 because D halves BC.", "BD = 5", True),
+        ("AB = 13 - 8 = 5.", "AB = 5", True),
+        ("AB = 13 - 8 = 5.", "AC = 8", False),
+        ("So I look at the picture again: AB is labelled 5.", "AB = 5", False),
+        ("AB is 5. Therefore AB = 5.", "AB = 5", False),
+        ("7 + 8 = 15. The total length is 15.", "The total length is 15.", True),
+        ("The label says 3x + 5. Hence x = 5.", "x = 5", True),
+        ("所以AB = 5。", "AB = 5", True),
+        ("从图中可以看到AB = 5。", "AB = 5", False),
+        ("Nothing of it.", "AB = 5", False),
+        ("", "AB = 5", False),
+    ],
+)
+def test_the_chain_of_thought_tells_what_was_concluded(thought: str, fact: str, concluded: bool) -> None:
+    assert is_concluded(key_of(fact), clauses(f"<think>{thought}</think><answer>AB = 5</answer>")) is concluded
+
+
+def test_long_texts_take_no_time_that_explodes() -> None:
+    for text in ("a" * 50_000, "so " * 20_000, "( " * 20_000, "1 + " * 20_000, "=" * 20_000, "A rectangle " * 5_000):
+        assert isinstance(is_concluded(key_of("AB = 5"), clauses(text)), bool)
