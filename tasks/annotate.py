@@ -1,127 +1,117 @@
-"""Problems in; trajectories and annotations out."""
+"""Problems in; trajectories and clean annotations out, with the funnel between them."""
 
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
-import pyarrow as pa
-
-from perception_r1.annotate.extract import Found, extract
-from perception_r1.annotate.funnel import funnel
-from perception_r1.annotate.hygiene import clean
-from perception_r1.annotate.problems import load_problems
+from perception_r1.annotate.assembly import from_given, from_trajectories
+from perception_r1.annotate.extract import Extracted
+from perception_r1.annotate.funnel import Step, Tally
+from perception_r1.annotate.page import page
+from perception_r1.annotate.problems import Given
 from perception_r1.annotate.quality import quality
-from perception_r1.annotate.trajectories import ask_trajectories
-from perception_r1.endpoints import Endpoint, Speaking, open_endpoint
-from perception_r1.evaluate.choices import lettered
-from perception_r1.evaluate.grading import graded
-from perception_r1.records import Annotation, Problem, Trajectory
+from perception_r1.records import Annotation, Trajectory
 from perception_r1.sections import identity
-from perception_r1.table import records_of, schema_of, table_of
-from storage import Artifact, Run, stage
+from perception_r1.table import records_of, table_of
+from storage import Artifact, Run, Store, stage
+from tasks.annotate_models import read_statements, tables, take_responses, teach, used
+from tasks.annotate_problems import Stored, read_problems
 from tasks.job import Job
 from tasks.orchestration import task
-from tasks.pages import publish_table
+from tasks.pages import inside_run, publish_markdown, publish_table
 from tasks.progress import watching
+
+RULES = ("origin", "min_support", "min_share", "drop_stated", "drop_deductions", "drop_contradictions")
 
 
 @task
 def annotate(job: Job) -> Run:
-    """The finished run; its outputs are trajectories and annotations of the problems."""
-    problems, settings = read_problems(job), job.config.annotate
-    teacher, extractor = job.endpoint(settings.teacher), job.endpoint(settings.extractor)
-    config = {**identity(settings), "teacher": identity(teacher), "extractor": identity(extractor)}
-    del config["problems"]  # they are an input
-
-    def body(work: Any) -> dict[str, Any]:
-        said: list[Trajectory] = []
-        facts: list[Annotation] = []
-        with closing(Speaking(open_endpoint(teacher))) as asked, closing(Speaking(open_endpoint(extractor))) as reading:
-            for number, batch in enumerate(job.store.stream(problems)):
-                these = records_of(batch.to_pylist(), Problem)
-                trajectories = _trajectories(job, work, number, these, asked)
-                found, failed = _found(job, work, number, these, trajectories, reading)
-                trajectories = [replace(t, dropped=failed.get(t.id, t.dropped)) for t in trajectories]
-                said += trajectories
-                facts += clean(these, trajectories, found, settings, extractor.model)
-                watch(len({trajectory.problem for trajectory in said}), problems.rows or 0)
-        return {
-            f"trajectories/{job.name()}": table_of(said, Trajectory),
-            f"annotations/{job.name()}": table_of(facts, Annotation),
-        }
-
-    with watching("annotate") as watch:
-        run = stage(job.store, "annotate", [problems], config, body, force=job.forced("annotate"))
+    """The finished run; its outputs are trajectories and annotations of the problems, and the funnel."""
+    read = read_problems(job)
+    models = _asked(job, read) if job.config.annotate.origin in ("teacher", "responses") else []
+    run = _cleaned(job, read, models)
+    said = {f"trajectories/{job.name()}": models[0][f"trajectories/{job.name()}"]} if models else {}
+    run = replace(run, outputs=dict(sorted((run.outputs | said).items())))
     publish_table("annotate", ["step", "count"], counted(job, run), "From problems to clean annotations")
+    if inside_run():
+        publish_markdown("annotations", _page(job, read, run, models))
     return run
 
 
-def read_problems(job: Job) -> Artifact:
-    """The problems as an artifact."""
-    settings = job.config.annotate.problems
+def _asked(job: Job, read: Run) -> list[Run]:
+    """What the models were asked: for trajectories, where the data set has none, and for their statements."""
+    taught = teach(job, read) if job.config.annotate.origin == "teacher" else take_responses(job, read)
+    return [taught, read_statements(job, read, taught)]
+
+
+def _cleaned(job: Job, read: Run, models: list[Run]) -> Run:
+    """Hygiene, and nothing that costs."""
+    name, settings = job.name(), job.config.annotate
+    inputs = [read[f"problems/{name}"], read[f"refusals/{name}"]]
+    inputs += (
+        [models[0][f"trajectories/{name}"], models[1][f"statements/{name}"]] if models else [read[f"given/{name}"]]
+    )
+    config = {rule: getattr(settings, rule) for rule in RULES}
+    config["extractor"] = identity(job.endpoint(settings.extractor)) if models else {}
 
     def body(work: Any) -> dict[str, Any]:
-        return {f"problems/{job.name()}": table_of(list(load_problems(settings)), Problem)}
+        tally = Tally()
+        for row in job.store.get(inputs[1]).to_pylist():
+            tally.refuse(row["reason"])
+        facts = _facts(job, Stored(job.store, inputs[0], pictures=False), inputs[2:], tally, watch)
+        made = {f"annotations/{name}": tables(facts, Annotation), f"funnel/{name}": _steps(tally)}
+        return made if models else made | {f"trajectories/{name}": table_of([], Trajectory)}
 
-    return stage(job.store, "problems", [], identity(settings), body)[f"problems/{job.name()}"]
+    with watching("annotate: hygiene") as watch:
+        return stage(job.store, "annotate", inputs, config, body, force=job.forced("annotate"))
 
 
-def _trajectories(job: Job, work: Any, number: int, problems: Sequence[Problem], teacher: Endpoint) -> list[Trajectory]:
-    """The teacher's responses to one batch of problems, asked for once however often the work is killed."""
+def _facts(job: Job, problems: Stored, inputs: list[Artifact], tally: Tally, watch: Any) -> Iterator[Annotation]:
+    """The annotations of one problem after another; counted as they come by."""
+    settings, origin = job.config.annotate, _origin(job)
+    assembled: Any
+    assembled, records = (from_trajectories, (Trajectory, Extracted)) if len(inputs) == 2 else (from_given, (Given,))
+    streams = [InTurn(job.store, each, record) for each, record in zip(inputs, records, strict=True)]
+    for number, problem in enumerate(problems):
+        tally.problems += 1
+        parts = [stream.of(problem.id) for stream in streams]
+        yield from assembled(problem, *parts, settings=settings, origin=origin, tally=tally)
+        watch(number + 1, len(problems))
+
+
+def _origin(job: Job) -> str:
+    """What the annotations come from, as it is stored with each."""
     settings = job.config.annotate
-
-    def ask(_: Any) -> Any:
-        limit = job.endpoint(settings.teacher).max_tokens
-        return table_of(
-            ask_trajectories(
-                problems, teacher, settings.trajectories, settings.temperature, settings.seed, limit, _graded
-            ),
-            Trajectory,
-        )
-
-    return records_of(work.shard(f"trajectories-{number:06}", ask).to_pylist(), Trajectory)
+    if settings.origin in ("teacher", "responses"):
+        return job.endpoint(settings.extractor).model
+    return {"logic_forms": "logic_form", "annotations": settings.problems.columns.annotations}[settings.origin]
 
 
-def _found(
-    job: Job,
-    work: Any,
-    number: int,
-    problems: Sequence[Problem],
-    trajectories: Sequence[Trajectory],
-    extractor: Endpoint,
-) -> tuple[list[Found], dict[str, str]]:
-    """What the extractor read out of one batch of trajectories, and why it could not read the others."""
-    limit = job.endpoint(job.config.annotate.extractor).max_tokens
-
-    def read(_: Any) -> Any:
-        found, failures = extract(problems, trajectories, extractor, limit)
-        failed = ({"trajectory": trajectory, "failure": reason} for trajectory, reason in failures)
-        return pa.Table.from_pylist([*map(asdict, found), *failed], schema=EXTRACTED)
-
-    rows = work.shard(f"found-{number:06}", read).to_pylist()
-    failures = {row["trajectory"]: row["failure"] for row in rows if row["failure"]}
-    found = [row for row in rows if row["trajectory"] not in failures]
-    return records_of([{k: v for k, v in row.items() if k != "failure"} for row in found], Found), failures
+def _steps(tally: Tally) -> Iterator[Any]:
+    """The funnel, once everything is counted."""
+    yield table_of([Step(step, count) for step, count in tally.steps()], Step)
 
 
-EXTRACTED = schema_of(Found).append(pa.field("failure", pa.string()))
+class InTurn:
+    """The records of an artifact that lie in the order of the problems, one problem's at a time."""
 
+    def __init__(self, store: Store, artifact: Artifact, record: type) -> None:
+        rows = (row for batch in store.stream(artifact) for row in batch.to_pylist())
+        self._records = (record(**row) for row in rows)
+        self._next: Any = next(self._records, None)
 
-def _graded(response: str, problem: Problem) -> tuple[str | None, bool]:
-    """The answer that the evaluation's own grader finds, and whether it is right."""
-    choices = lettered(problem.choices)
-    found, grade = graded(response, problem.answer, problem.answer_type, choices=choices)
-    return found.value, grade.correct
+    def of(self, problem: str) -> list[Any]:
+        """All of one problem."""
+        found = []
+        while self._next is not None and self._next.problem == problem:
+            found.append(self._next)
+            self._next = next(self._records, None)
+        return found
 
 
 def counted(job: Job, run: Run) -> list[tuple[str, int]]:
     """The steps from problems to problems with annotations, counted."""
-    annotations = run[f"annotations/{job.name()}"]
-    problems = records_of(job.store.get(job.origin(annotations, "problems")).to_pylist(), Problem)
-    said = records_of(job.store.get(run[f"trajectories/{job.name()}"]).to_pylist(), Trajectory)
-    facts = records_of(job.store.get(annotations).to_pylist(), Annotation)
-    return funnel(problems, said, facts)
+    return [(row["step"], row["count"]) for row in job.store.get(run[f"funnel/{job.name()}"]).to_pylist()]
 
 
 def measured(job: Job, run: Run) -> dict[str, Any] | None:
@@ -130,3 +120,11 @@ def measured(job: Job, run: Run) -> dict[str, Any] | None:
         return None
     facts = records_of(job.store.get(run[f"annotations/{job.name()}"]).to_pylist(), Annotation)
     return asdict(quality(job.config.annotate.problems, facts))
+
+
+def _page(job: Job, read: Run, run: Run, models: list[Run]) -> str:
+    """The funnel, the cost, and examples with their pictures."""
+    facts = records_of(job.store.get(run[f"annotations/{job.name()}"]).to_pylist(), Annotation)
+    cost = [one for each, role in zip(models, ("teacher", "extractor"), strict=False) for one in used(job, each, role)]
+    problems = Stored(job.store, read[f"problems/{job.name()}"], pictures=True)
+    return page(counted(job, run), cost, problems, len(problems), facts, measured(job, run))

@@ -8,7 +8,7 @@ from typing import Any
 SWITCH = "PERCEPTION_R1_PREFECT"
 EVERY_S = 5.0  # between two updates of a progress page
 
-Watch = Callable[[int, int], None]  # done, total
+Watch = Callable[..., None]  # done, total, and what else there is to say
 
 
 def with_prefect() -> bool:
@@ -47,13 +47,13 @@ def inside_run() -> bool:
 def mirror(title: str) -> Watch:
     """A callback(done, total) that shows on the page of the running Prefect run how far the thing is."""
     if not inside_run():
-        return lambda done, total: None
+        return lambda done, total, says="": None
     from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
     page: Any = create_progress_artifact(progress=0.0, key=_key(title), description=title)
     shown_s, shown = time.monotonic(), 0.0
 
-    def show(done: int, total: int) -> None:
+    def show(done: int, total: int, says: str = "") -> None:
         nonlocal shown_s, shown
         share = 100.0 * done / max(total, 1)
         if share != shown and (time.monotonic() - shown_s > EVERY_S or done == total):

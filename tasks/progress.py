@@ -25,8 +25,8 @@ def watching(title: str) -> Iterator[Watch]:
     screen = _taken()
     bar = screen.add_task(title, total=None)
 
-    def show(done: int, total: int) -> None:
-        screen.update(bar, completed=done, total=total)
+    def show(done: int, total: int, says: str = "") -> None:
+        screen.update(bar, completed=done, total=total, description=f"{title} [dim]{says}[/]" if says else title)
         page(done, total)
 
     try:

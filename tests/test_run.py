@@ -32,7 +32,7 @@ SMALLER = [
 ]
 KINDS = {
     "annotations", "checkpoint", "comparison", "gold_verdicts", "judge_report", "predictions", "problems", "report",
-    "rollouts", "spread", "trajectories",
+    "funnel", "refusals", "rollouts", "spread", "statements", "trajectories", "usage",
 }  # fmt: skip
 
 
@@ -103,7 +103,12 @@ def test_newer_artifacts_of_another_configuration_are_not_taken(done: Path, tmp_
 def test_annotations_come_from_the_teacher_and_not_from_the_truth(done: Path) -> None:
     store = storage.open_store(done / ".perception-r1")
     made = store.latest("annotations", "embedded")
-    assert {parent.version.partition("/")[0] for parent in made.parents} == {"problems"}
+    assert {parent.version.partition("/")[0] for parent in made.parents} == {
+        "problems",
+        "refusals",
+        "statements",
+        "trajectories",
+    }
     dropped = storage.sql("SELECT count(*) FROM trajectories WHERE dropped <> ''", store).fetchall()[0][0]
     assert dropped > 0, "the teacher never erred, so the filter had no work"
 

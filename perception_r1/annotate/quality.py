@@ -1,15 +1,39 @@
-"""How good annotations of the embedded world are, against what was drawn: measured, and nothing is made from it."""
+"""How good annotations are, against what is known of the pictures: measured, and nothing is made from it.
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+The truth is what was drawn (the embedded world) or a diagram's own logic forms. A kept annotation that says a known
+fact is right; one that gives a known thing another number is wrong; of any other nothing is known, and it counts as
+neither. Intervals are Wilson's, of 95 %.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from perception_r1 import sections
+from perception_r1.annotate.statements import Key, Quantity, key_of
+from perception_r1.compare.proportion import proportion_ci
 from perception_r1.errors import ConfigError
-from perception_r1.records import Annotation
+from perception_r1.records import Annotation, FactType
 from perception_r1.world import charts
 
-HEIGHT = re.compile(r"Bar ([A-C]) is (\d+)\.")
+Truth = Mapping[str, Sequence[tuple[str, FactType]]]  # of each problem: text and type
+
+
+@dataclass(frozen=True, slots=True)
+class TypeQuality:
+    """Precision and recall of the annotations of one type, or of all."""
+
+    type: str
+    kept: int
+    right: int
+    wrong: int
+    precision: float | None  # of those that are right or wrong; None where there are none
+    precision_low: float | None
+    precision_high: float | None
+    facts: int
+    found: int
+    recall: float | None
+    recall_low: float | None
+    recall_high: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,20 +42,62 @@ class Quality:
 
     annotations: int
     right: int
-    wrong: int  # what is neither cannot be told: it is no statement of a height
+    wrong: int  # what is neither cannot be told: it is no statement of a known thing
     coverage: float
+    by_type: tuple[TypeQuality, ...] = field(default=(), compare=False)  # all, then each type that occurs
 
 
 def quality(problems: sections.Problems, annotations: Sequence[Annotation]) -> Quality:
     """The kept annotations of the world's problems, measured; raises ConfigError where nothing was drawn."""
     if problems.source != "world":
         raise ConfigError(f"problems of source {problems.source!r} have no known facts to measure annotations against")
+    return measured(world_truth(problems), annotations)
+
+
+def world_truth(problems: sections.Problems) -> Truth:
+    """What was drawn, and the question is about."""
     drawn = charts.tasks("train", problems.count, problems.seed, problems.questions)
-    tasks = {f"train-{number:06}-{task.question}": task for number, task in enumerate(drawn)}
-    kept = [annotation for annotation in annotations if not annotation.dropped]
-    heights = [(tasks[one.problem], height) for one in kept if (height := HEIGHT.fullmatch(one.text))]
-    right = sum(task.chart.height(height[1]) == int(height[2]) for task, height in heights)
-    stated = {(one.problem, one.text) for one in kept}
-    facts = [(name, fact) for name, task in tasks.items() for fact in task.facts]
-    covered = sum(fact in stated for fact in facts)
-    return Quality(len(kept), right, len(heights) - right, covered / len(facts) if facts else 0.0)
+    return {
+        f"train-{number:06}-{task.question}": tuple((fact, "length") for fact in task.facts)
+        for number, task in enumerate(drawn)
+    }
+
+
+def measured(truth: Truth, annotations: Sequence[Annotation]) -> Quality:
+    """The kept annotations of the problems of which the truth is known, measured."""
+    keys = {problem: {key_of(text): kind for text, kind in facts} for problem, facts in truth.items()}
+    kept = [one for one in annotations if not one.dropped and one.problem in keys]
+    said = [(one, _judged(key_of(one.text), keys[one.problem])) for one in kept]
+    stated = {(one.problem, key_of(one.text)) for one in kept}
+    facts = [(kind, (problem, key) in stated) for problem, known in keys.items() for key, kind in known.items()]
+    rows = [_row("all", said, facts)]
+    for kind in dict.fromkeys([*(one.type for one, _ in said), *(kind for kind, _ in facts)]):
+        rows.append(_row(kind, [s for s in said if s[0].type == kind], [f for f in facts if f[0] == kind]))
+    whole = rows[0]
+    return Quality(whole.kept, whole.right, whole.wrong, whole.recall or 0.0, tuple(rows))
+
+
+def _judged(key: Key, known: Mapping[Key, FactType]) -> bool | None:
+    """Whether it is true; None where nothing is known of it."""
+    if key in known:
+        return True
+    things = {one.subject for one in known if isinstance(one, Quantity)}
+    return False if isinstance(key, Quantity) and key.subject in things else None
+
+
+def _row(
+    kind: str, said: Sequence[tuple[Annotation, bool | None]], facts: Sequence[tuple[FactType, bool]]
+) -> TypeQuality:
+    right = sum(judged is True for _, judged in said)
+    wrong = sum(judged is False for _, judged in said)
+    found = sum(covered for _, covered in facts)
+    p, p_low, p_high = _share(right, right + wrong)
+    r, r_low, r_high = _share(found, len(facts))
+    return TypeQuality(kind, len(said), right, wrong, p, p_low, p_high, len(facts), found, r, r_low, r_high)
+
+
+def _share(k: int, n: int) -> tuple[float, float, float] | tuple[None, None, None]:
+    if not n:
+        return None, None, None
+    interval = proportion_ci(k, n).wilson
+    return k / n, interval.low, interval.high
