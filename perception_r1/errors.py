@@ -6,6 +6,7 @@ PerceptionError                 one line that names the thing and the remedy
 ├── BudgetSpent                 no more may be asked for; what was answered is kept, and a larger budget goes on
 ├── GateFailed                  the judge is not good enough to train with
 ├── TrainingFailed              a run that must not go on: too few problems, a judge that fails too often
+├── EvaluationFailed            questions that got no response, though asking again may help
 ├── ProcessFailed               a child process ended without its result; holds the end of its log
 ├── StageFailed                 a stage that did not finish: its name, its cause, and the command that goes on
 └── EndpointError               what came instead of a reply; never a score
@@ -51,6 +52,10 @@ class GateFailed(PerceptionError):
 
 class TrainingFailed(PerceptionError):
     """A run that must not go on."""
+
+
+class EvaluationFailed(PerceptionError):
+    """Questions that got no response, though asking again may help."""
 
 
 class ProcessFailed(PerceptionError):

@@ -205,12 +205,26 @@ class Data:
     path: str = ""  # a local copy, laid out like the hub's: then nothing is downloaded
     split: str = ""  # a split whose answers are secret: responses are exported, no score is invented
     rows: Number = 0  # how many rows there are, where it is not the pinned number
+    captions: str = ""  # a file of {"item", "caption"} lines, for the condition of that name
 
 
 PINNED = Data()  # the pinned commit of the hub
 
 
 Condition = Literal["full", "none", "blank", "shuffled", "caption"]
+Generator = Literal["transformers", "vllm"]
+
+
+@model
+class Demonstrations:
+    """Worked examples before each question; none by default."""
+
+    shots: Number = 0
+    bank: str = ""  # a JSONL file of examples
+    retriever: Literal["random", "alike"] = "random"
+    content: Literal["answer", "rationale"] = "rationale"  # what an example shows: its answer, or all that was said
+    only_right: bool = True  # examples whose response is wrong are not shown
+    seed: int = 0
 
 
 @model
@@ -224,6 +238,13 @@ class Evaluate:
     seed: int = 0
     batch: Count = 64
     max_tokens: Count = 1024
+    samples: Number = 0  # further responses to each item beside the greedy one: pass@k and majority vote
+    temperature: Positive = 1.0  # of those
+    generate_with: Generator = "transformers"
+    endpoints: tuple[Name, ...] = ()  # models behind an address that are evaluated, too
+    extractor: str = ""  # the endpoint that is asked for answers where no rule finds one
+    demonstrations: Demonstrations = Demonstrations()
+    cached: bool = field(default=True, metadata=_UNSAID)  # responses are kept in the store's cache, and found there
 
 
 @model

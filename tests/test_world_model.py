@@ -8,7 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from perception_r1.evaluate.generate import responses
+from perception_r1.benchmarks import world
+from perception_r1.evaluate.cache import Response
+from perception_r1.evaluate.conditions import shown
+from perception_r1.evaluate.generate import model_inputs, rendered, responses
 from perception_r1.models import open_processor
 from perception_r1.world.charts import problems, tasks
 from perception_r1.world.demonstrator import demonstrations
@@ -76,15 +79,29 @@ def test_a_warm_start_follows_from_its_seed() -> None:
     assert seen[1] < seen[0]
 
 
+def said(model, processor, asked) -> list[Response]:  # type: ignore[no-untyped-def]
+    prompts = [rendered(processor, problem) for problem in asked]
+    return responses(model, processor, prompts, [image for problem in asked for image in problem.images], 12)
+
+
+def test_without_a_picture_no_image_token_and_no_pixel_is_sent(processor) -> None:  # type: ignore[no-untyped-def]
+    (item,) = world.items(1, 0)
+    for condition, tokens in (("full", 9), ("blank", 9), ("none", 0), ("caption", 0)):
+        problem = shown(item, condition)
+        given = model_inputs(processor, [rendered(processor, problem)], problem.images)
+        assert int((given["input_ids"] == processor.image_token_id).sum()) == tokens
+        assert ("pixel_values" in given) is (tokens > 0)
+
+
 def test_evaluation_is_greedy_whatever_the_model_s_folder_says(processor) -> None:  # type: ignore[no-untyped-def]
     model, asked = new_model(processor, seed=0).eval(), list(problems("heldout", 2, 0))
-    plain = responses(model, processor, asked, 12)
+    plain = said(model, processor, asked)
     model.generation_config.update(repetition_penalty=1.8)  # Qwen2.5-VL's says 1.05
-    assert responses(model, processor, asked, 12) == plain
+    assert said(model, processor, asked) == plain
 
 
 def test_a_response_ends_at_any_of_the_model_s_ends(processor) -> None:  # type: ignore[no-untyped-def]
     model, asked = new_model(processor, seed=0).eval(), list(problems("heldout", 1, 0))
-    assert responses(model, processor, asked, 12)[0].truncated
+    assert said(model, processor, asked)[0].truncated
     model.generation_config.update(eos_token_id=list(range(len(processor.tokenizer))))
-    assert [(each.tokens, each.truncated) for each in responses(model, processor, asked, 12)] == [(1, False)]
+    assert [(each.tokens, each.truncated) for each in said(model, processor, asked)] == [(1, False)]

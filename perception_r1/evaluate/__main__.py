@@ -1,21 +1,24 @@
-"""`python -m perception_r1.evaluate RUN.json`: one model's responses to one benchmark, graded, a file a batch.
+"""`python -m perception_r1.evaluate RUN.json`: one model's responses to one benchmark, graded, a file a shard.
 
-A killed evaluation goes on after the batches that are there.
+A killed evaluation goes on after the shards that are there, and asks nothing that the cache knows.
 """
 
 import importlib
 import sys
 from pathlib import Path
 
-from perception_r1.child import end_with_parent, write_progress
-from perception_r1.errors import PerceptionError
+from perception_r1.child import end_with_parent
+from perception_r1.endpoints import open_endpoint
+from perception_r1.errors import ConfigError, PerceptionError
+from perception_r1.evaluate.cache import Cache
+from perception_r1.evaluate.engines import VLLM, Engine, Sampling, Served, Transformers
+from perception_r1.evaluate.fallback import Finder
+from perception_r1.evaluate.run import answer
 from perception_r1.evaluate.spec import EvalSpec
-from perception_r1.records import Prediction
-from perception_r1.table import write
 
 
 def main() -> None:
-    """Writes the predictions of every batch that is not there yet."""
+    """Writes the predictions that are not there yet."""
     end_with_parent()
     spec = EvalSpec.read(Path(sys.argv[1]))
     try:
@@ -25,40 +28,38 @@ def main() -> None:
 
 
 def evaluate(spec: EvalSpec) -> None:
-    """Asks the model about all items in batches of a stable order."""
-    import torch
-
-    from perception_r1.evaluate.generate import responses
-    from perception_r1.evaluate.predict import prediction
-    from perception_r1.models import open_model, open_processor
-
+    """Asks the model about all items under all conditions."""
     # by name, so that another benchmark's code is no part of this run's key
     benchmark = importlib.import_module(f"perception_r1.benchmarks.{spec.benchmark}")
-    items = list(benchmark.items(spec.items, spec.items_seed))
+    cache = Cache(spec.cache or spec.folder / "responses.sqlite")
+    engine = opened(spec, cache)
+    finder = Finder(open_endpoint(spec.extractor)) if spec.extractor else None
+    try:
+        answer(spec, benchmark, engine, finder)
+    finally:
+        engine.close()
+        cache.close()
+        if finder:
+            finder.endpoint.close()
+
+
+def opened(spec: EvalSpec, cache: Cache) -> Engine:
+    """The engine that the specification names."""
+    sampling = Sampling(spec.max_tokens, spec.temperature, spec.items_seed)
+    if spec.endpoint:
+        return Served(open_endpoint(spec.endpoint), spec.digest, sampling, spec.instruction, cache)
+    if not spec.weights:
+        raise ConfigError("an evaluation needs the folder of a model, or an endpoint")
+    if spec.generator == "vllm":
+        return VLLM(str(spec.weights), spec.digest, sampling, spec.instruction, cache)
+    import torch
+
+    from perception_r1.models import open_model, open_processor
+
     processor = open_processor(spec.weights, min_pixels=spec.min_pixels, max_pixels=spec.max_pixels)
     model = open_model(spec.weights, bf16=spec.bf16).eval()
     model.to("cuda" if torch.cuda.is_available() else "cpu")
-    for start in range(0, len(items), spec.batch):
-        batch = items[start : start + spec.batch]
-        path = spec.predictions / f"{start:08}.parquet"
-        if not path.exists():
-            said = responses(model, processor, [item.problem for item in batch], spec.max_tokens, spec.instruction)
-            rows = [
-                prediction(
-                    model=spec.model,
-                    seed=spec.seed,
-                    benchmark=spec.benchmark,
-                    module=benchmark,
-                    item=item,
-                    condition="full",
-                    response=response.text,
-                    tokens=response.tokens,
-                    truncated=response.truncated,
-                )
-                for item, response in zip(batch, said, strict=True)
-            ]
-            write(path, rows, Prediction)
-        write_progress(spec.folder, start + len(batch), len(items))
+    return Transformers(model, processor, spec.digest, sampling, spec.batch, spec.instruction, cache)
 
 
 if __name__ == "__main__":

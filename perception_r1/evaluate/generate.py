@@ -1,44 +1,50 @@
-"""Greedy responses of a model to items, in batches of a stable order."""
+"""Responses of a model in this process to items, in batches of a stable order."""
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from perception_r1.evaluate.cache import Response
 from perception_r1.models import vision_tokens
 from perception_r1.prompt import Instruction, messages
 from perception_r1.records import Problem
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
-    """What a model said to one problem."""
+def rendered(processor: Any, problem: Problem, instruction: Instruction = "none", before: Sequence[Any] = ()) -> str:
+    """The prompt of a problem as the model's own template spells it; `before` are messages that come first."""
+    asked = messages(problem.question, len(problem.images), problem.choices, instruction)
+    prompt: str = processor.apply_chat_template([*before, *asked], add_generation_prompt=True)
+    return prompt
 
-    text: str
-    tokens: int
-    truncated: bool
+
+def model_inputs(processor: Any, prompts: Sequence[str], pictures: Sequence[bytes]) -> Any:
+    """The tensors of a batch; without a picture there is no pixel in them."""
+    images = [picture(data) for data in pictures]
+    return processor(text=list(prompts), images=images or None, return_tensors="pt", padding=True, padding_side="left")
 
 
 def responses(
-    model: Any, processor: Any, problems: Sequence[Problem], max_tokens: int, instruction: Instruction = "none"
+    model: Any,
+    processor: Any,
+    prompts: Sequence[str],
+    pictures: Sequence[bytes],
+    max_tokens: int,
+    temperature: float = 0.0,
+    seed: int = 0,
 ) -> list[Response]:
-    """The greedy responses to a batch of problems."""
+    """The responses to a batch of prompts, whose pictures follow each other; greedy at temperature 0."""
     import torch
 
-    prompts = [
-        processor.apply_chat_template(
-            messages(problem.question, len(problem.images), problem.choices, instruction), add_generation_prompt=True
-        )
-        for problem in problems
-    ]
-    images = [picture(data) for problem in problems for data in problem.images]
-    inputs = processor(text=prompts, images=images or None, return_tensors="pt", padding=True, padding_side="left")
-    inputs = inputs.to(model.device)
+    inputs = model_inputs(processor, prompts, pictures).to(model.device)
+    sampling: dict[str, Any] = {"do_sample": False}
+    if temperature:
+        torch.manual_seed(seed)
+        sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
     with torch.no_grad():
         said = model.generate(
             **inputs,
+            **sampling,
             max_new_tokens=max_tokens,
-            do_sample=False,
             repetition_penalty=1.0,  # Qwen2.5-VL's folder says 1.05, with which training does not sample
             suppress_tokens=vision_tokens(processor),
         )

@@ -18,10 +18,14 @@ def prediction(
     tokens: int,
     truncated: bool,
     sample: int = 0,
+    failed: str = "",
 ) -> Prediction:
-    """The response to an item, graded and read for facts; a response that was cut off answers nothing."""
+    """The response to an item, graded and read for facts; a response that was cut off answers nothing.
+
+    failed: why there is no response at all; then nothing is known of it.
+    """
     problem = item.problem
-    found, grade = _graded(module, response, item, truncated)
+    found, grade = _failed(failed) if failed else _graded(module, response, item, truncated)
     verdicts = module.read(response, item)
     right, wrong = seen(verdicts)
     return Prediction(
@@ -43,11 +47,11 @@ def prediction(
         choices=item.choices or problem.choices,
         precision=item.precision,
         also=item.also,
-        correct=grade.correct if problem.answer else None,
+        correct=grade.correct if problem.answer and not failed else None,
         facts=len(item.facts),
         facts_right=right,
         facts_wrong=wrong,
-        perceived=right == len(item.facts) and not wrong if item.facts else None,
+        perceived=right == len(item.facts) and not wrong if item.facts and not failed else None,
         verdicts=verdicts,
         tokens=tokens,
     )
@@ -57,6 +61,10 @@ def seen(verdicts: tuple[FactVerdict, ...]) -> tuple[int, int]:
     """How many of the known facts are stated rightly, and how many claims are wrong."""
     right = sum(verdict.verdict == "supported" for verdict in verdicts if verdict.known)
     return right, sum(verdict.verdict == "contradicted" for verdict in verdicts)
+
+
+def _failed(why: str) -> tuple[Extraction, Grade]:
+    return Extraction("judge_failed", None, why, None), Grade(False, "judge_failed", why)
 
 
 def _graded(module: Benchmark, response: str, item: Item, truncated: bool) -> tuple[Extraction, Grade]:

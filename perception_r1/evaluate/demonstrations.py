@@ -1,0 +1,136 @@
+"""Worked examples before the question (in-context learning): k of them, random or the most alike, with thoughts or not.
+
+A bank is a JSONL file, {"id", "question", "images": [base64], "answer", "response"}: `response` is what the very model
+that is asked said to it, in its own format, so that example and answer look alike. With k = 0 the prompt stays as it
+was.
+"""
+
+import base64
+import json
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from perception_r1.errors import ConfigError
+from perception_r1.evaluate import grade_answer
+from perception_r1.evaluate.layout import outline
+from perception_r1.prompt import MARK, Instruction, messages
+from perception_r1.records import Problem
+from perception_r1.sections import Demonstrations
+
+Before = tuple[tuple[Mapping[str, Any], ...], tuple[bytes, ...]]
+NONE: Before = ((), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question with its pictures, its right answer, and what the model said to it."""
+
+    id: str
+    question: str
+    images: tuple[bytes, ...]
+    answer: str
+    response: str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def right(self) -> bool:
+        """Whether its response is."""
+        return grade_answer(self.response, self.answer).correct
+
+    def said(self, content: str) -> str:
+        """What the example shows as the response: all of it, or the right answer alone."""
+        return self.response if content == "rationale" else f"<answer>\\boxed{{{self.answer}}}</answer>"
+
+
+def bank(settings: Demonstrations) -> list[Example]:
+    """The examples that may be shown; none are read for k = 0."""
+    if not settings.shots:
+        return []
+    path = Path(settings.bank)
+    try:
+        rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+        examples = [_example(row) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"evaluate.demonstrations.bank: {path} holds no examples: {error!r}") from None
+    kept = [one for one in examples if one.right] if settings.only_right else examples
+    if len(kept) <= settings.shots:
+        raise ConfigError(
+            f"evaluate.demonstrations: {settings.shots} shots need more than {len(kept)} examples in {path}"
+        )
+    return kept
+
+
+def _example(row: Mapping[str, Any]) -> Example:
+    images = tuple(base64.b64decode(image) for image in row.get("images", ()))
+    choices = tuple(row.get("choices", ()))
+    return Example(
+        str(row["id"]), str(row["question"]), images, str(row["answer"]), str(row.get("response", "")), choices
+    )
+
+
+def before(settings: Demonstrations, examples: Sequence[Example], problem: Problem, instruction: Instruction) -> Before:
+    """The messages of the examples that a problem is shown, and their pictures in order."""
+    if not settings.shots:
+        return NONE
+    told: list[Mapping[str, Any]] = []
+    pictures: list[bytes] = []
+    for example in chosen(settings, examples, problem):
+        told += messages(example.question, len(example.images), example.choices, instruction)
+        told.append({"role": "assistant", "content": example.said(settings.content)})
+        pictures += example.images
+    return tuple(told), tuple(pictures)
+
+
+def chosen(settings: Demonstrations, examples: Sequence[Example], problem: Problem) -> list[Example]:
+    """The k examples, the most alike last, next to the question; never the question itself, the same for a seed."""
+    others = [one for one in examples if one.id != problem.id and not _same(one, problem)]
+    if settings.retriever == "random":
+        return random.Random(f"{settings.seed} {problem.id}").sample(others, min(settings.shots, len(others)))
+    near = sorted(others, key=lambda one: (-_likeness(one, problem), one.id))
+    return near[: settings.shots][::-1]
+
+
+def _same(example: Example, problem: Problem) -> bool:
+    """The same question about the same picture under another id."""
+    return _words(example.question) == _words(problem.question) and example.images == problem.images
+
+
+def _likeness(example: Example, problem: Problem) -> float:
+    """How much two questions share: words, and the look of their pictures."""
+    return _jaccard(_words(example.question), _words(problem.question)) + _look(example.images, problem.images)
+
+
+def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
+    return len(one & other) / len(one | other) if one | other else 0.0
+
+
+@lru_cache(maxsize=8192)
+def _words(question: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", question.replace(MARK, " ").casefold()))
+
+
+def _look(one: Sequence[bytes], other: Sequence[bytes]) -> float:
+    """1 for first pictures of one perceptual hash, less for each bit that differs."""
+    from perception_r1.evaluate.contamination import BITS, distance, perceptual_hash
+
+    if not one or not other:
+        return 0.0
+    return 1.0 - distance(perceptual_hash(one[0]), perceptual_hash(other[0])) / BITS
+
+
+def copied(value: str | None, gold: str, examples: Sequence[Example]) -> bool:
+    """Whether an answer is that of an example and not the right one."""
+    if value is None or grade_answer(f"\\boxed{{{value}}}", gold).correct:
+        return False
+    return any(grade_answer(f"\\boxed{{{value}}}", example.answer).correct for example in examples)
+
+
+def in_format(text: str) -> bool:
+    """Whether a response has the layout that is asked for: a closed thought and an answer block."""
+    parts = outline(text)
+    return bool(parts.thoughts and parts.answers) and not parts.unclosed

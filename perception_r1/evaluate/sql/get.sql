@@ -1,0 +1,1 @@
+SELECT text, tokens, truncated FROM responses WHERE key = ?

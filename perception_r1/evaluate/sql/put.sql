@@ -1,0 +1,1 @@
+INSERT OR IGNORE INTO responses (key, text, tokens, truncated) VALUES (?, ?, ?, ?)
