@@ -15,8 +15,8 @@ from typing import Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
-from perception_r1.benchmarks import BENCHMARKS
 from perception_r1.benchmarks.dataset import check_data
+from perception_r1.benchmarks.table import BENCHMARKS
 from perception_r1.errors import ConfigError
 from perception_r1.recipes import RECIPES
 from perception_r1.sections import PINNED, Config

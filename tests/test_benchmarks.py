@@ -7,15 +7,17 @@ from typing import cast
 
 import pytest
 
-from perception_r1.benchmarks import BENCHMARKS, world
+from perception_r1.benchmarks import world
 from perception_r1.benchmarks.item import Benchmark, Item
 from perception_r1.benchmarks.proof import prove
+from perception_r1.benchmarks.table import BENCHMARKS
 from perception_r1.errors import BadProblem
 from perception_r1.evaluate.predict import prediction, seen
 from perception_r1.records import Problem
 from perception_r1.sections import PINNED, Data
 from perception_r1.world.charts import tasks
 from perception_r1.world.demonstrator import demonstration, layout
+from storage.provenance import code_of
 
 OFFLINE = ("world",)  # the others come from the hub
 
@@ -176,3 +178,11 @@ def test_a_verdict_says_what_became_of_each_fact() -> None:
         ("Bar C is 2.", "contradicted", True),
         ("Bar B is 1.", "contradicted", False),
     ]
+
+
+def test_an_evaluation_stands_on_its_own_benchmark_only() -> None:
+    def stands_on(name: str) -> set[str]:
+        return set(code_of("perception_r1.evaluate.__main__", f"perception_r1.benchmarks.{name}").modules)
+
+    assert not any("benchmarks.table" in path or "mathvista" in path for path in stands_on("world"))
+    assert any("mathvista" in path for path in stands_on("mathvista"))

@@ -10,12 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from perception_r1.benchmarks import BENCHMARKS, emma, geometry3k, mathverse, mathvista, mmmu, visfactor, wemath
+from perception_r1.benchmarks import emma, geometry3k, mathverse, mathvista, mmmu, visfactor, wemath
 from perception_r1.benchmarks.dataset import Dataset, Part, check_data
 from perception_r1.benchmarks.fixtures import HERE, laid_out
 from perception_r1.benchmarks.item import Item
 from perception_r1.benchmarks.listed import choices_in
 from perception_r1.benchmarks.proof import prove
+from perception_r1.benchmarks.table import BENCHMARKS
 from perception_r1.errors import BadProblem, ConfigError
 from perception_r1.prompt import MARK
 from perception_r1.sections import PINNED, Data

@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from perception_r1.benchmarks import BENCHMARKS
 from perception_r1.benchmarks.fixtures import laid_out
 from perception_r1.benchmarks.item import Item
+from perception_r1.benchmarks.table import BENCHMARKS
 from perception_r1.evaluate.predict import prediction
 from perception_r1.records import Prediction
 
