@@ -19,7 +19,7 @@ from perception_r1.benchmarks.dataset import check_data
 from perception_r1.benchmarks.table import BENCHMARKS
 from perception_r1.errors import ConfigError
 from perception_r1.recipes import RECIPES
-from perception_r1.sections import PINNED, Config
+from perception_r1.sections import PINNED, Arm, Config, Train
 
 
 def load(path: Path, profile: str = "", overrides: Iterable[str] = ()) -> Config:
@@ -42,8 +42,15 @@ def load(path: Path, profile: str = "", overrides: Iterable[str] = ()) -> Config
     except ValidationError as error:
         raise ConfigError("\n".join(_told(path, problem) for problem in error.errors())) from None
     _check(config, path)
-    arms = tuple(dataclasses.replace(arm, weights=RECIPES[arm.recipe] | arm.weights) for arm in config.train.arms)
+    arms = tuple(_with_recipe(arm) for arm in config.train.arms)
     return dataclasses.replace(config, train=dataclasses.replace(config.train, arms=arms))
+
+
+def _with_recipe(arm: Arm) -> Arm:
+    """The arm with everything that its recipe says and it does not."""
+    recipe = RECIPES[arm.recipe]
+    gate = recipe.gate if arm.gate is None else arm.gate
+    return dataclasses.replace(arm, weights={**recipe.weights, **arm.weights}, kl=arm.kl or recipe.kl, gate=gate)
 
 
 def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,6 +154,10 @@ def _names(config: Config) -> Refusals:
     for arm in config.train.arms:
         if arm.recipe not in RECIPES:
             yield f"train.arms {arm.name}", f"recipe {arm.recipe!r} is unknown; {_nearest(arm.recipe, RECIPES)}"
+        elif not any(_with_recipe(arm).weights.values()):
+            yield f"train.arms {arm.name}", "every weight is 0, so that nothing would be learnt; give a reward a weight"
+        if arm.kl and arm.kl.high < arm.kl.low:
+            yield f"train.arms {arm.name}", f"kl.high = {arm.kl.high} is below kl.low = {arm.kl.low}; swap them"
         if arm.name == "base":
             yield "train.arms", "'base' is the name of the model before training; choose another"
     yield from _benchmarks(config)
@@ -187,6 +198,12 @@ def _sizes(config: Config) -> Refusals:
             f"no fact can be in {annotate.min_support} of {annotate.trajectories} trajectories; raise "
             "annotate.trajectories or lower annotate.min_support",
         )
+    yield from _batches(train)
+    yield from _choices(train)
+
+
+def _batches(train: Train) -> Refusals:
+    """A step must be a whole number of forwards of every process."""
     rollouts = train.prompts_per_step * train.generations
     micro = train.micro_batch or rollouts // train.processes
     if not micro or rollouts % (micro * train.processes):
@@ -195,7 +212,40 @@ def _sizes(config: Config) -> Refusals:
             f"a step has {train.prompts_per_step} prompts x {train.generations} generations = {rollouts} completions, "
             f"which {train.processes} processes x {micro} do not divide; use a divisor",
         )
+    if train.redraws and train.prompts_per_step % train.processes:
+        yield "train.redraws", "a group must not lie on two processes: prompts_per_step must be a multiple of processes"
+    if train.save_every % train.iterations:
+        yield "train.save_every", f"between generations nothing can be resumed: a multiple of {train.iterations}"
+    if train.processes % train.machines:
+        yield "train.machines", f"{train.processes} processes cannot be spread evenly over {train.machines} machines"
+
+
+GSPO_CLIP = 0.05  # GSPO (arXiv 2507.18071) clips the ratio of whole sequences, at 3e-4 and 4e-4
+
+
+def _choices(train: Train) -> Refusals:
+    """Options that exclude each other, or that would do something else than they say."""
     if train.model == "world" and train.generate_with != "transformers":
         yield "train.generate_with", "the tiny model of the world is generated from with transformers"
-    if train.generate_with == "vllm_colocate":  # the ids that it gets are expanded already, and it expands them again
-        yield "train.generate_with", "TRL 1.16 gives vLLM in process a corrupted picture prompt; use vllm_server"
+    if train.clip_high < train.clip_low:
+        yield "train.clip_high", f"clip-higher is {train.clip_low} (clip_low) or more, got {train.clip_high}"
+    if train.loss == "gspo" and train.clip_low > GSPO_CLIP:
+        yield "train.clip_low", f"{train.clip_low} never clips a whole sequence's ratio; GSPO's are 3e-4 and 4e-4"
+    if train.launch != "ddp" and train.processes == 1:
+        yield "train.launch", f"{train.launch} shares the model between processes, of which there is one; use ddp"
+    if train.lora.quantize != "none" and not train.lora.rank:
+        yield "train.lora.quantize", "quantized weights cannot be trained; set train.lora.rank for adapters on them"
+    if train.lora.rank and train.freeze:
+        yield "train.freeze", "adapters leave the whole model as it is; drop it, or set train.lora.rank=0"
+    if {"vision", "language"} <= set(train.freeze):
+        yield "train.freeze", "hardly anything would be left to train; freeze vision or language"
+    if train.model != "world" and not train.model.startswith(FOLDERS) and train.revision in FLOATING:
+        yield (
+            "train.revision",
+            f"{train.model} may change under {train.revision or 'no revision'!r}; name the commit (40 hex digits) that "
+            f"`git ls-remote https://huggingface.co/{train.model} HEAD` prints, or a folder as train.model",
+        )
+
+
+FOLDERS = ("/", "./", "../")  # how a model on this machine is named
+FLOATING = ("", "main", "master", "HEAD", "latest")  # revisions that may be another model tomorrow

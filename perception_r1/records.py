@@ -91,6 +91,8 @@ class Completion:
     precision: float | None = None  # decimal places of the answer, or below 1 a tolerance; as the item says
     truncated: bool = False  # cut off at the token limit
     judgements: tuple[Judgement, ...] = ()  # one for each annotation of the problem
+    tokens: int = 0
+    longest: int = 0  # the token limit
 
 
 @dataclass(frozen=True, slots=True)

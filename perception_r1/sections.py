@@ -131,7 +131,17 @@ class Validate:
     enforce: bool = True  # a judge that fails stops the run
 
 
-Weight = Literal["accuracy", "format", "repetition", "perception"]
+Weight = Literal["accuracy", "format", "repetition", "perception", "paper_repetition", "overlong"]
+Part = Literal["vision", "patch_embedding", "projector", "language"]  # of a vision-language model
+
+
+@model
+class Kl:
+    """The weight of the KL term over the steps: from low to high, or GRPO-D's way from the middle over low to high."""
+
+    schedule: Literal["linear", "grpo_d"]
+    low: Amount
+    high: Positive
 
 
 @model
@@ -142,6 +152,8 @@ class Arm:
     recipe: Name
     answer_types: tuple[AnswerType, ...] = ()  # train on the problems of these types only; empty: on all
     weights: dict[Weight, float] = field(default_factory=dict)  # instead of the recipe's
+    kl: Kl | None = None  # instead of the recipe's; neither: train.kl throughout
+    gate: bool | None = None  # instead of the recipe's: a right answer pays as far as it was seen
 
 
 @model
@@ -151,6 +163,31 @@ class Lora:
     rank: Number = 0
     alpha: Count = 64
     dropout: Share = 0.05
+    quantize: Literal["none", "4bit"] = "none"  # of the weights under the adapters; 4bit is QLoRA
+
+
+@model
+class PolicyServer:
+    """The vLLM server that generates for the trainer where generate_with is vllm_server."""
+
+    base_url: str = field(default="", metadata=_UNSAID)  # of one that is there already; empty: the run starts its own
+    port: Count = field(default=8000, metadata=_UNSAID)
+    gpus: str = field(default="", metadata=_UNSAID)  # CUDA_VISIBLE_DEVICES of the server: "6,7"
+    tensor_parallel: Count = 1
+    data_parallel: Count = 1
+    start_timeout_s: Positive = field(default=900.0, metadata=_UNSAID)
+
+
+@model
+class Watch:
+    """Is the reward being gamed? What is looked at during training every so many steps; 0: never."""
+
+    every: Number = 0
+    problems: Count = 64  # held out of training for it, those of the validation split first
+    temperature: Amount = 0.0  # of the responses to them; 0: the likeliest token
+    anchors: Number = 64  # responses of the first step whose judgements are asked for again; 0: none
+    max_flips: Share = 0.02  # of the anchors' verdicts
+    stop: bool = False  # an alarm ends the run; otherwise it is only told
 
 
 @model
@@ -167,6 +204,8 @@ class Train:
     seeds: tuple[int, ...] = (0, 1, 2)
     at_once: Count = field(default=2, metadata=_UNSAID)  # runs side by side
     processes: Count = 1  # of one run, under `accelerate launch` when more than one
+    launch: Literal["ddp", "fsdp2", "zero3"] = "ddp"  # how several share the model: copies, or a part of it each
+    machines: Count = 1  # with `processes` on all of them together
     steps: Count = 120
     prompts_per_step: Count = 8
     generations: Annotated[int, Field(ge=2)] = 8  # of one prompt: a group
@@ -180,9 +219,15 @@ class Train:
     kl: Amount = 0.0  # TRL's beta
     clip_low: Positive = 0.2
     clip_high: Positive = 0.2
-    loss: Literal["grpo", "dapo", "dr_grpo", "bnpo"] = "dapo"
+    loss: Literal["grpo", "dapo", "dr_grpo", "bnpo", "gspo", "cispo", "sapo"] = "dapo"
+    iterations: Count = 1  # optimiser steps on each batch of completions
+    redraws: Number = 0  # how often a group without variance is replaced by one of another problem (DAPO)
+    mask_truncated: bool = False  # a completion that was cut off teaches nothing
+    freeze: tuple[Part, ...] = ()  # these parts of the model keep their weights
     instruction: Literal["none", "layout"] = "layout"  # what the prompt says beside the question
     max_completion_tokens: Count = 1024
+    max_prompt_tokens: Number = 0  # longer prompts, images included, are left out and counted; 0: no limit
+    unannotated: Literal["skip", "neutral"] = "skip"  # problems without annotations: left out, or seen by no reward
     max_pixels: Number = 0  # of an image; 0: as the model's own folder says
     min_pixels: Number = 0
     bf16: bool = False
@@ -193,7 +238,16 @@ class Train:
     generate_with: Literal["transformers", "vllm_colocate", "vllm_server"] = "transformers"
     unknown: Literal["group_mean", "drop_row"] = "group_mean"  # what a failed judgement counts in its group
     max_unknown: Share = 0.1  # of a step's judgements; above it the run stops
+    judge_patience_s: Amount = field(default=900.0, metadata=_UNSAID)  # a judge that is down is waited for so long
+    max_skipped: Number = 3  # steps in a row whose gradient is no number: left out; one more stops the run
+    tied_advantage: Amount = 0.0  # greatest advantage in a group that the judge alone decides; 0: no limit
+    tied_share: Share = 1.0  # of a step's groups may be decided by the judge alone; those beyond it teach nothing
+    # checkpoints that are kept, beside the best; with one, the old is removed before the new is whole
+    keep: Annotated[int, Field(ge=2)] = field(default=2, metadata=_UNSAID)
     lora: Lora = Lora()
+    policy_server: PolicyServer = PolicyServer()
+    gpu_memory: Share = field(default=0.4, metadata=_UNSAID)  # of a GPU for a vLLM beside the trainer on it
+    watch: Watch = Watch()
 
 
 @model

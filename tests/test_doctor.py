@@ -176,7 +176,7 @@ def test_a_configuration_that_cannot_be_right_is_a_problem(tmp_path: Path) -> No
 
 def test_what_a_real_configuration_lacks_here_is_told(tmp_path: Path) -> None:
     text = (ROOT / "configs/embedded.toml").read_text()
-    text = text.replace("[train]", '[train]\nmodel = "some/model"\nrevision = "main"\ngenerate_with = "vllm_server"', 1)
+    text = text.replace("[train]", '[train]\nmodel = "some/model"\nrevision = "0123"\ngenerate_with = "vllm_server"', 1)
     text = text.replace(
         'judge = { model = "embedded/judge" }', 'judge = { model = "q", base_url = "http://127.0.0.1:9/v1" }'
     )

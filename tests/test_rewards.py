@@ -11,6 +11,8 @@ from perception_r1.records import AnswerType, Completion, Judgement, Verdict
 from perception_r1.rewards import REWARDS
 from perception_r1.rewards.combined import combined, impute
 from perception_r1.rewards.repetition import paper_penalty
+from perception_r1.rewards.tied import capped, decided_by_judge
+from perception_r1.sections import Weight
 
 
 def completion(text: str, answer: str = "24", answer_type: AnswerType = "integer", **rest: object) -> Completion:
@@ -18,7 +20,8 @@ def completion(text: str, answer: str = "24", answer_type: AnswerType = "integer
 
 
 def test_every_recipe_weighs_rewards_that_there_are() -> None:
-    assert all(weights.keys() <= REWARDS.keys() for weights in RECIPES.values())
+    assert all(recipe.weights.keys() <= REWARDS.keys() for recipe in RECIPES.values())
+    assert {"accuracy", "perception_r1", "perception_r1_gate", "grpo_d"} <= RECIPES.keys()
 
 
 GOOD = "<think>AB is 24.</think><answer>\\boxed{24}</answer>"
@@ -221,3 +224,50 @@ def test_accuracy_is_as_near_as_the_item_asks() -> None:
     rounded = r"<think></think><answer>\boxed{0.3335}</answer>"
     assert REWARDS["accuracy"](completion(rounded, "0.3333", "float", precision=0.001)) == 1.0
     assert REWARDS["accuracy"](completion(rounded, "0.3333", "float")) == 0.0
+
+
+def test_rewards_that_all_weigh_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="no reward has a weight"):
+        combined({"accuracy": [1.0, 0.0]}, {"accuracy": 0.0}, 2)
+
+
+def test_behind_a_gate_a_right_answer_pays_as_far_as_it_was_seen() -> None:
+    terms: dict[Weight, list[float | None]] = {"accuracy": [1.0, 1.0, 0.0, 1.0], "perception": [1.0, -0.5, 1.0, 0.5]}
+    assert combined(terms, {"accuracy": 1.0}, 4, gate=True) == [1.0, 0.0, 0.0, 0.5]
+    assert combined(terms, {"accuracy": 1.0, "perception": 0.5}, 4, gate=True) == [1.5, -0.25, 0.5, 0.75]
+
+
+def test_a_gate_whose_judge_failed_stands_as_open_as_the_others() -> None:
+    terms: dict[Weight, list[float | None]] = {"accuracy": [1.0, 1.0, 1.0], "perception": [None, 1.0, 0.0]}
+    assert combined(terms, {"accuracy": 1.0}, 3, gate=True) == [0.5, 1.0, 0.0]
+    assert combined(terms, {"accuracy": 1.0}, 3, "drop_row", gate=True) == [None, 1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "longest", "reward"),
+    [(0, 100, 0.0), (80, 100, 0.0), (90, 100, -0.5), (100, 100, -1.0), (120, 100, -1.0), (50, 0, 0.0)],
+)
+def test_a_response_is_punished_in_the_last_fifth_of_the_limit(tokens: int, longest: int, reward: float) -> None:
+    assert REWARDS["overlong"](completion(GOOD, tokens=tokens, longest=longest)) == pytest.approx(reward)
+
+
+def test_one_flipped_verdict_in_a_tied_group_is_an_advantage_of_two_and_a_half_unless_it_is_capped() -> None:
+    """Eight completions, alike but for one verdict of the judge: 0.6 instead of 0.8."""
+    seen = [0.6] + [0.8] * 7
+    stock = advantages(seen)
+    assert stock[0] == pytest.approx(-2.47, abs=0.01)
+    assert decided_by_judge(seen, [0.0] * 8)
+    assert not decided_by_judge(seen, seen)
+    assert not decided_by_judge([0.8] * 8, [0.0] * 8)
+    held = capped(stock, [True], 8, greatest=0.5, share=1.0)
+    assert held[0] == pytest.approx(-0.5)
+    assert sum(held) == pytest.approx(sum(stock) * 0.5 / abs(stock[0]))
+    assert capped(stock, [False], 8, greatest=0.5, share=1.0) == stock
+
+
+def test_no_more_groups_than_the_share_are_decided_by_the_judge_alone() -> None:
+    groups = [-2.0, 2.0, -1.0, 1.0, -3.0, 3.0, -1.5, 1.5]
+    alone = [True, True, False, True]
+    assert capped(groups, alone, 2, greatest=0.0, share=0.5) == [-2.0, 2.0, 0.0, 0.0, -3.0, 3.0, -1.5, 1.5]
+    assert capped(groups, alone, 2, greatest=0.0, share=0.0) == [0.0, 0.0, 0.0, 0.0, -3.0, 3.0, 0.0, 0.0]
+    assert capped(groups, alone, 2, greatest=0.0, share=1.0) == groups

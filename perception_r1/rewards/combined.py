@@ -6,9 +6,10 @@ its advantage. Here an unknown reward is neutral in its group, or takes its whol
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeVar
+from typing import Literal
 
-Term = TypeVar("Term")
+from perception_r1.sections import Weight
+
 Unknown = Literal["group_mean", "drop_row"]
 
 
@@ -20,17 +21,31 @@ def impute(terms_G: Sequence[float | None]) -> list[float]:  # noqa: N803
 
 
 def combined(
-    terms: Mapping[Term, Sequence[float | None]],
-    weights: Mapping[Term, float],
+    terms: Mapping[Weight, Sequence[float | None]],
+    weights: Mapping[Weight, float],
     generations: int,
     unknown: Unknown = "group_mean",
+    *,
+    gate: bool = False,
 ) -> list[float | None]:
-    """The weighted sum of the rewards that have a weight, for each completion; None for a row that is dropped."""
-    columns = [(weights[name], _filled(column, generations)) for name, column in terms.items() if name in weights]
+    """The weighted sum of the rewards that have a weight, for each completion; None for a row that is dropped.
+
+    With a gate, a right answer pays as far as it was seen: its reward times the perception's, from 0 to 1.
+    """
+    filled = {name: _filled(terms[name], generations) for name in terms if weights.get(name)}
+    if not filled:
+        raise ValueError("no reward has a weight: give one of them a weight")
+    if gate and "accuracy" in filled:
+        seen = _filled(terms["perception"], generations)
+        filled["accuracy"] = [
+            right * min(1.0, max(0.0, share)) for right, share in zip(filled["accuracy"], seen, strict=True)
+        ]
+    columns = [(weights[name], column) for name, column in filled.items()]
     sums = [sum(weight * column[row] for weight, column in columns) for row in range(len(columns[0][1]))]
     if unknown == "group_mean":
         return list(sums)
-    lost = {row for name in weights for row, term in enumerate(terms[name]) if term is None}
+    asked = {*filled, *(["perception"] if gate else [])}
+    lost = {row for name in terms if name in asked for row, term in enumerate(terms[name]) if term is None}
     return [None if row in lost else total for row, total in enumerate(sums)]
 
 

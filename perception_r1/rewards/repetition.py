@@ -43,10 +43,15 @@ def _repeated(letters: str, size: int, free: int) -> float:
     return covered / len(letters)
 
 
+def paper_repetition_reward(completion: Completion) -> float:
+    """The paper's own penalty, for runs that follow it to the letter."""
+    return paper_penalty(completion.text)
+
+
 def paper_penalty(text: str) -> float:
     """The penalty of arXiv 2506.07218's code: -2 times the share of 20-word windows that are not unique.
 
-    Kept for comparison: a loop with a running counter, or without spaces, costs next to nothing under it.
+    A loop with a running counter, or without spaces, costs next to nothing under it.
     """
     words = text.lower().split()
     windows = [tuple(words[start : start + PAPER_WORDS]) for start in range(len(words) - PAPER_WORDS + 1)]
