@@ -22,6 +22,7 @@ from perception_r1.gpus import VISIBLE, gpus_here, leased
 
 Watch = Callable[[int, int], None]  # done, total
 PARENT = "PERCEPTION_R1_PARENT"
+CAUSE = "error.txt"  # beside RUN.json, where a child knows why it fails
 LOG_END = 30  # lines
 _ending = threading.Event()  # this process is being ended
 
@@ -69,7 +70,8 @@ def _run(
     folder.mkdir(parents=True, exist_ok=True)
     run = folder / "RUN.json"
     run.write_text(json.dumps(spec, indent=2, ensure_ascii=False))
-    (folder / "progress.json").unlink(missing_ok=True)
+    for name in ("progress.json", CAUSE):
+        (folder / name).unlink(missing_ok=True)
     log = folder / "log.txt"
     with log.open("ab") as said:
         started = said.tell()
@@ -91,7 +93,7 @@ def _run(
             child.wait()
     _show(folder, watch)
     if child.returncode:
-        raise ProcessFailed(_told(module, child.returncode, log, started))
+        raise ProcessFailed(_told(module, child.returncode, log, started, read_cause(folder)))
 
 
 def _launcher(processes: int) -> list[str]:
@@ -122,13 +124,29 @@ def write_progress(folder: Path, done: int, total: int, **more: Any) -> None:
     partial.replace(folder / "progress.json")
 
 
-def _told(module: str, code: int, log: Path, started: int) -> str:
+def write_cause(folder: Path, cause: str) -> None:
+    """Leaves the reason for a failure; the first process of a run that fails is the one that knows it."""
+    try:
+        with (folder / CAUSE).open("x") as file:
+            file.write(cause)
+    except FileExistsError:
+        return
+
+
+def read_cause(folder: Path) -> str:
+    """The first line of the reason that a child left; empty if it left none."""
+    path = folder / CAUSE
+    return path.read_text().partition("\n")[0].strip() if path.exists() else ""
+
+
+def _told(module: str, code: int, log: Path, started: int, cause: str) -> str:
     """Why a child ended, its own last error line first, and the end of its log."""
     lines = log.read_bytes()[started:].decode(errors="replace").splitlines()
     how = f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
     if code == -9:
         how += " (SIGKILL: often the machine ran out of memory)"
-    cause = next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
+    # under a launcher the last line is the launcher's own
+    cause = cause or next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
     end = "\n".join(lines[-LOG_END:])
     return f"python -m {module} {how}: {cause}\nThe whole log is {log}; it ends:\n{end}"
 

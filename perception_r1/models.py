@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from perception_r1.errors import ConfigError
 
@@ -26,17 +26,34 @@ def _where(folder: Path) -> dict[str, Any]:
     return {"pretrained_model_name_or_path": hub["repo"], "revision": hub["revision"] or None}
 
 
-def open_model(folder: Path, *, bf16: bool = False) -> Any:
-    """The weights."""
+def open_model(folder: Path, *, bf16: bool = False, quantize: Literal["none", "4bit"] = "none") -> Any:
+    """The weights, from safetensors only: a pickle may run any code when it is opened."""
     import torch
     from transformers import AutoModelForImageTextToText
 
     where = _where(folder)
+    if quantize == "4bit":
+        where |= {"quantization_config": _four_bits()}
+    dtype = torch.bfloat16 if bf16 else torch.float32
     try:
-        return AutoModelForImageTextToText.from_pretrained(**where, dtype=torch.bfloat16 if bf16 else torch.float32)
+        return AutoModelForImageTextToText.from_pretrained(**where, dtype=dtype, use_safetensors=True)
     except (OSError, ValueError) as error:
         name = where["pretrained_model_name_or_path"]
         raise ConfigError(f"the model {name} cannot be opened: {str(error).splitlines()[0]}") from error
+
+
+def _four_bits() -> Any:
+    """QLoRA's own quantization (arXiv 2305.14314)."""
+    import torch
+    import transformers
+
+    quantized: Any = transformers.BitsAndBytesConfig
+    return quantized(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
 
 
 def open_processor(folder: Path, *, min_pixels: int = 0, max_pixels: int = 0) -> Any:
