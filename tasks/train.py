@@ -6,7 +6,7 @@ from typing import Any
 from perception_r1.child import run_child
 from perception_r1.models import write_pointer
 from perception_r1.sections import Arm, identity
-from perception_r1.train import ledger
+from perception_r1.train import launch, ledger, look
 from perception_r1.train.spec import RunSpec
 from storage import Artifact, sql, stage
 from tasks.job import Job
@@ -51,10 +51,13 @@ def train(job: Job, arm: Arm, seed: int, annotations: Artifact, start: Artifact)
     """The model of one arm and one seed."""
     name = job.name(arm.name, f"seed{seed}")
     problems = job.origin(annotations, "problems")
-    judge = job.endpoint(job.config.validate.judge) if arm.weights.get("perception") else None
+    perceives = arm.weights.get("perception") or arm.gate or job.config.train.watch.every
+    judge = job.endpoint(job.config.validate.judge) if perceives else None
     settings = {key: value for key, value in identity(job.config.train).items() if key not in OTHERS}
     config = settings | {"weights": arm.weights, "answer_types": list(arm.answer_types), "seed": seed}
-    config |= {"judge": identity(judge) if judge else None}
+    config |= {"judge": identity(judge) if judge else None, "gate": bool(arm.gate)}
+    config |= {"judging": identity(job.config.validate.judging)} if judge else {}
+    config |= {"kl_schedule": identity(arm.kl) if arm.kl else None}
 
     def body(work: Any) -> dict[str, Any]:
         spec = RunSpec(
@@ -67,15 +70,19 @@ def train(job: Job, arm: Arm, seed: int, annotations: Artifact, start: Artifact)
             seed=seed,
             train=job.config.train,
             judge=judge,
+            judging=job.config.validate.judging,
+            gate=bool(arm.gate),
+            kl=arm.kl,
         )
-        processes = job.config.train.processes
-        run_child(
-            "perception_r1.train", spec.as_json(), work.path, processes, **job.around(work, processes), watch=watch
-        )
-        return {f"checkpoint/{name}": spec.model, f"rollouts/{name}": ledger.read(spec.rollouts)}
+        module = "perception_r1.train" if job.config.train.processes == 1 else "perception_r1.train.launch"
+        gpus = launch.gpus_of(job.config.train)
+        run_child(module, spec.as_json(), work.path, **job.around(work, gpus), watch=watch)
+        made: dict[str, Any] = {f"checkpoint/{name}": spec.model, f"rollouts/{name}": ledger.read(spec.rollouts)}
+        made |= {f"looks/{name}": look.table(spec.looks)} if job.config.train.watch.every else {}
+        return made | ({f"checkpoint/{name}-best": spec.best} if spec.best.exists() else {})
 
     with watching(f"train {arm.name}, seed {seed}") as watch:
-        code = ["perception_r1.train.__main__"]
+        code = ["perception_r1.train.__main__", "perception_r1.train.launch"]
         run = stage(
             job.store, "train", [problems, annotations, start], config, body, code=code, force=job.forced("train")
         )

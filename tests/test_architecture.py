@@ -15,7 +15,7 @@ MAY_IMPORT = {
 }
 ONLY_IN = {"prefect": {"flows", "tasks"}, "duckdb": {"storage"}}
 ONLY_INSIDE_FUNCTIONS = {"torch", "trl", "transformers", "vllm", "datasets", "prefect"}
-CHILD_PROCESSES = {"perception_r1/train/__main__.py", "perception_r1/train/trainer.py"}
+CHILD_PROCESSES = {f"perception_r1/train/{name}.py" for name in ("__main__", "sampler", "trainer")}
 
 
 def imported(tree: ast.AST) -> set[str]:

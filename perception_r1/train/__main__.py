@@ -6,69 +6,92 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from perception_r1.child import end_with_parent
-from perception_r1.endpoints import open_endpoint
-from perception_r1.errors import ConfigError, PerceptionError
-from perception_r1.judges import Judge
+from perception_r1.child import end_with_parent, write_cause
+from perception_r1.errors import ConfigError, PerceptionError, TrainingFailed
+from perception_r1.judges import open_judge
 from perception_r1.models import open_model, open_processor
 from perception_r1.sections import Endpoint
-from perception_r1.train import data
+from perception_r1.train import base, checkpoints, data, parts
+from perception_r1.train.memory import advice, is_out_of_memory
+from perception_r1.train.server import policy_server
 from perception_r1.train.spec import RunSpec
-from perception_r1.train.trainer import WHOLE, PerceptionTrainer
+from perception_r1.train.trainer import PerceptionTrainer
+
+PICKLES = ("training_args.bin",)  # what transformers leaves beside a model that is none of it
 
 
 def main() -> None:
-    """Trains and leaves the model in the run's folder."""
+    """Trains and leaves the model in the run's folder, or the reason why not."""
     end_with_parent()
     spec = RunSpec.read(Path(sys.argv[1]))
     try:
         train(spec)
     except PerceptionError as error:
+        write_cause(spec.folder, str(error))
         sys.exit(str(error))
+    except Exception as error:  # under a launcher, the last line of the log is the launcher's own
+        cause = advice(spec) if is_out_of_memory(error) else f"{type(error).__name__}: {error}"
+        write_cause(spec.folder, cause)
+        raise
 
 
 def train(spec: RunSpec) -> None:
     """The model, trained; a run that was killed ends with the same weights as one that was not."""
-    checkpoint = last_whole(spec.checkpoints)
+    checkpoint = checkpoints.last_whole(spec.checkpoints)
+    if checkpoint:
+        checkpoints.check(checkpoint, spec)
+    folder = base.base_folder(spec)
+    with policy_server(spec, folder) as server_ended:
+        try:
+            _trained(spec, folder, checkpoint)
+        except PerceptionError:
+            raise
+        except Exception as error:
+            if told := server_ended():  # what the trainer saw of it is a connection that broke
+                raise TrainingFailed(told) from error
+            raise
+
+
+def _trained(spec: RunSpec, folder: Path, checkpoint: Path | None) -> None:
+    """Trains from the checkpoint, or the base, to the last step."""
     settings = spec.train
-    processor = open_processor(spec.base, min_pixels=settings.min_pixels, max_pixels=settings.max_pixels)
-    # the trainer's own resume leaves Qwen2.5-VL's weights unloaded, with no more than a warning
-    # whole weights stay in float32 whatever the arithmetic is in: bfloat16 rounds steps of 1e-6 away
-    adapters = bool(settings.lora.rank)
-    model = open_model(spec.base if adapters else checkpoint or spec.base, bf16=settings.bf16 and adapters)
+    processor = open_processor(folder, min_pixels=settings.min_pixels, max_pixels=settings.max_pixels)
     asked = judge_endpoint(spec)
-    endpoint = open_endpoint(asked) if asked else None
+    judge = open_judge(asked, spec.judging, spec.verdicts if asked.base_url else None) if asked else None
     trainer = PerceptionTrainer(
         spec,
-        Judge(endpoint, max_tokens=asked.max_tokens) if endpoint and asked else None,
+        judge,
         processor,
-        model=model,
-        train_dataset=data.dataset(spec),
+        model=_opened(spec, folder, checkpoint),
+        train_dataset=data.dataset(spec, processor),
         peft_config=_lora(spec),
     )
-    if checkpoint and step_of(checkpoint) >= settings.steps:  # in the midst of an epoch train() would take one more
-        if adapters:
+    if (
+        checkpoint and checkpoints.step_of(checkpoint) >= settings.steps
+    ):  # train() would take one more step of its epoch
+        if settings.lora.rank:
             trainer._load_from_checkpoint(str(checkpoint))
     else:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if endpoint:
-        endpoint.close()
-    _save(trainer, processor, spec.model)
+    trainer.close()
+    if judge:
+        judge.close()
+    _keep(trainer, processor, spec)
+    if trainer.stopped:
+        raise TrainingFailed(f"stopped by an alarm (train.watch.stop): {trainer.stopped}")
 
 
-def last_whole(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; halves are removed."""
-    found = sorted(folder.glob("checkpoint-*"), key=step_of)
-    whole = [path for path in found if (path / WHOLE).exists()]
-    for path in found:
-        if path not in whole:
-            shutil.rmtree(path, ignore_errors=True)  # each process of a run comes by here
-    return whole[-1] if whole else None
+def _opened(spec: RunSpec, folder: Path, checkpoint: Path | None) -> Any:
+    """The model to train, as far as it has come.
 
-
-def step_of(checkpoint: Path) -> int:
-    """How many steps a checkpoint has behind it."""
-    return int(checkpoint.name.rpartition("-")[2])
+    The trainer's own resume leaves Qwen2.5-VL's weights unloaded, with no more than a warning. Whole weights stay in
+    float32 whatever the arithmetic is in: bfloat16 rounds steps of 1e-6 away.
+    """
+    lora = spec.train.lora
+    where = folder if lora.rank else checkpoint or folder
+    model = open_model(where, bf16=spec.train.bf16 and bool(lora.rank), quantize=lora.quantize)
+    parts.freeze(model, spec.train.freeze)
+    return base.opened_under(model, folder)
 
 
 def judge_endpoint(spec: RunSpec) -> Endpoint | None:
@@ -89,15 +112,32 @@ def _lora(spec: RunSpec) -> Any:
     return LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules="all-linear")
 
 
-def _save(trainer: Any, processor: Any, folder: Path) -> None:
+def _keep(trainer: PerceptionTrainer, processor: Any, spec: RunSpec) -> None:
     """Model and processor as transformers keeps them, adapters merged; nothing of it is a pickle."""
+    sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+    if sharded:
+        trainer.save_model(str(spec.model))  # every process has a part of it
     if not trainer.is_world_process_zero():
         return
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    if hasattr(model, "merge_and_unload"):
-        model = model.merge_and_unload()
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
+    if not sharded:
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        if hasattr(model, "merge_and_unload"):
+            model = model.merge_and_unload()
+        model.save_pretrained(spec.model)
+    processor.save_pretrained(spec.model)
+    best = trainer.state.best_model_checkpoint
+    if best and Path(best).is_dir() and not spec.train.lora.rank:
+        shutil.copytree(best, spec.best, ignore=_only_the_model, dirs_exist_ok=True)
+    for name in PICKLES:
+        (spec.model / name).unlink(missing_ok=True)
+
+
+def _only_the_model(folder: str, names: list[str]) -> list[str]:
+    """What of a checkpoint is the trainer's own."""
+    return [name for name in names if not name.endswith((".safetensors", ".json", ".jinja")) or name in STATE]
+
+
+STATE = ("trainer_state.json", checkpoints.ORIGIN)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""The rows that a run trains on: problems with annotations, as TRL wants them."""
+"""The rows that a run trains on: problems with annotations, as TRL wants them, never all of them in memory."""
 
-from collections import defaultdict
-from collections.abc import Iterator
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ from perception_r1.errors import TrainingFailed
 from perception_r1.prompt import messages
 from perception_r1.train.spec import RunSpec
 
-COLUMNS = ["id", "question", "answer", "answer_type", "choices", "images"]
+COLUMNS = ["id", "question", "answer", "answer_type", "choices", "images", "split"]
+ROWS_AT_ONCE = 16  # a row may hold megabytes
+Length = Callable[[dict[str, Any]], int]  # of a row's prompt, in tokens
 
 
 def facts_of(path: Path) -> dict[str, list[tuple[str, str]]]:
@@ -23,17 +27,68 @@ def facts_of(path: Path) -> dict[str, list[tuple[str, str]]]:
     return facts
 
 
-def rows(spec: RunSpec) -> Iterator[dict[str, Any]]:
-    """Every problem of the arm that has annotations: all arms train on annotated problems, whatever their reward."""
-    facts = facts_of(spec.annotations)
-    for batch in pq.ParquetFile(spec.problems).iter_batches(128, columns=COLUMNS):
-        for row in batch.to_pylist():
-            wanted = not spec.answer_types or row["answer_type"] in spec.answer_types
-            if wanted and row["id"] in facts:
-                yield _row(row, facts[row["id"]], spec)
+def rows(spec: RunSpec, length: Length | None = None, counts: Counter[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Every problem that the arm trains on; the others are counted under the reason that leaves them out.
+
+    Whatever an arm is rewarded for, it trains on annotated problems, unless `train.unannotated` says otherwise.
+    """
+    facts, held = facts_of(spec.annotations), set(held_out(spec))
+    counts = Counter() if counts is None else counts
+    for problem in _problems(spec):
+        row = _row(problem, facts.get(problem["id"], []), spec)
+        reason = _left_out(problem, row, held, spec, length)
+        counts[reason or "used"] += 1
+        counts["used, without annotations"] += not reason and not row["annotation_ids"]
+        if not reason:
+            yield row
 
 
-def _row(problem: dict[str, Any], facts: list[tuple[str, str]], spec: RunSpec) -> dict[str, Any]:
+def watched(spec: RunSpec) -> list[dict[str, Any]]:
+    """The held-out problems with annotations that the watch asks about, in a stable order."""
+    if not spec.train.watch.every:
+        return []
+    facts, held = facts_of(spec.annotations), held_out(spec)
+    found = {row["id"]: _row(row, facts[row["id"]], spec) for row in _problems(spec) if row["id"] in set(held)}
+    return [found[problem] for problem in held]
+
+
+def held_out(spec: RunSpec) -> list[str]:
+    """The ids of the problems that are watched and not trained on: of the validation split, then by a hash."""
+    if not spec.train.watch.every:
+        return []
+    annotated = facts_of(spec.annotations).keys()
+    table = pq.read_table(spec.problems, columns=["id", "split", "answer_type"]).to_pylist()
+    mine = [row for row in table if row["id"] in annotated and _is_wanted(row, spec) and row["split"] != "heldout"]
+    mine.sort(key=lambda row: (row["split"] != "validation", sha256(row["id"].encode()).digest()))
+    return [row["id"] for row in mine[: spec.train.watch.problems]]
+
+
+def _problems(spec: RunSpec) -> Iterator[dict[str, Any]]:
+    with pq.ParquetFile(spec.problems) as file:
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=COLUMNS):
+            yield from batch.to_pylist()
+
+
+def _is_wanted(problem: dict[str, Any], spec: RunSpec) -> bool:
+    return not spec.answer_types or problem["answer_type"] in spec.answer_types
+
+
+def _left_out(
+    problem: dict[str, Any], row: dict[str, Any], held: set[str], spec: RunSpec, length: Length | None
+) -> str:
+    """Why a problem is not trained on; empty if it is."""
+    if problem["split"] != "train":
+        return "of another split"
+    if not _is_wanted(problem, spec):
+        return "of another answer type"
+    if problem["id"] in held:
+        return "held out for the watch"
+    if not row["annotation_ids"] and spec.train.unannotated == "skip":
+        return "without annotations"
+    return "longer than max_prompt_tokens" if length and length(row) > spec.train.max_prompt_tokens else ""
+
+
+def _row(problem: dict[str, Any], facts: Sequence[tuple[str, str]], spec: RunSpec) -> dict[str, Any]:
     choices = tuple(problem["choices"] or ())
     return {
         "prompt": messages(problem["question"], len(problem["images"]), choices, spec.train.instruction),
@@ -47,12 +102,61 @@ def _row(problem: dict[str, Any], facts: list[tuple[str, str]], spec: RunSpec) -
     }
 
 
-def dataset(spec: RunSpec) -> Any:
-    """The rows as a datasets.Dataset whose images are decoded when they are looked at."""
+def prompt_length(processor: Any) -> Length:
+    """How many tokens a row's prompt has, its pictures included, without looking at their pixels."""
+    import io
+
+    from PIL import Image
+
+    merged = processor.image_processor.merge_size**2
+
+    def length(row: dict[str, Any]) -> int:
+        text = processor.apply_chat_template(row["prompt"], add_generation_prompt=True)
+        sizes = [Image.open(io.BytesIO(image["bytes"])).size for image in row["images"]]
+        patches = [processor.image_processor.get_number_of_image_patches(height, width) for width, height in sizes]
+        # the text has one mark for each picture already
+        marks = sum(int(count) // merged - 1 for count in patches)
+        return int(marks + len(processor.tokenizer(text).input_ids))
+
+    return length
+
+
+def dataset(spec: RunSpec, processor: Any = None) -> Any:
+    """The rows as a datasets.Dataset on disk, whose images are decoded when they are looked at."""
+    import datasets
+    from accelerate import PartialState
+
+    datasets.disable_progress_bars()
+    length = prompt_length(processor) if spec.train.max_prompt_tokens else None
+
+    def made() -> Iterator[dict[str, Any]]:
+        counts: Counter[str] = Counter()
+        yield from rows(spec, length, counts)
+        (spec.folder / "data.json").write_text(json.dumps(+counts))
+
+    # the processes of one machine share what the first of them writes
+    with PartialState().local_main_process_first():
+        where = {"cache_dir": str(spec.folder / "data"), "fingerprint": _digest(spec)}
+        try:
+            found = datasets.Dataset.from_generator(made, features=_features(), **where)
+        except ValueError:  # what datasets says of no rows at all
+            if _counts(spec).get("used"):
+                raise
+            found = []
+    _check(found, spec)
+    return found
+
+
+def _digest(spec: RunSpec) -> str:
+    """What the rows follow from: a folder that was copied must not bring another run's along."""
+    return sha256(json.dumps(spec.as_json() | {"folder": ""}, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _features() -> Any:
     import datasets
 
     text = datasets.Value("string")
-    features = datasets.Features(
+    return datasets.Features(
         {
             "prompt": [{"role": text, "content": [{"type": text, "text": text}]}],
             "images": [datasets.Image()],
@@ -60,11 +164,20 @@ def dataset(spec: RunSpec) -> Any:
             **{name: [text] for name in ("choices", "annotation_ids", "annotation_texts")},
         }
     )
-    found = list(rows(spec))
+
+
+def _check(found: Any, spec: RunSpec) -> None:
+    counts = _counts(spec)
+    told = ", ".join(f"{count} {reason}" for reason, count in counts.items())
     if len(found) < spec.train.prompts_per_step:
         kinds = f" of the types {', '.join(spec.answer_types)}" if spec.answer_types else ""
         raise TrainingFailed(
-            f"{len(found)} annotated problems{kinds} are too few for a step of {spec.train.prompts_per_step} prompts: "
-            "annotate more problems or lower train.prompts_per_step"
+            f"{len(found)} annotated problems{kinds} are too few for a step of {spec.train.prompts_per_step} prompts "
+            f"(problems: {told or 'none'}): annotate more problems or lower train.prompts_per_step"
         )
-    return datasets.Dataset.from_list(found, features=features)
+    print(f"problems: {told}", flush=True)
+
+
+def _counts(spec: RunSpec) -> dict[str, int]:
+    counts: dict[str, int] = json.loads((spec.folder / "data.json").read_text())
+    return counts

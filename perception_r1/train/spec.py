@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from perception_r1.sections import Endpoint, Train, Weight
+from perception_r1.sections import Endpoint, Judging, Kl, Train, Weight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,9 @@ class RunSpec:
     seed: int
     train: Train
     judge: Endpoint | None  # None where no reward asks one
+    judging: Judging = Judging()  # as it was validated
+    gate: bool = False  # a right answer pays as far as it was seen
+    kl: Kl | None = None  # None: train.kl throughout
 
     def as_json(self) -> dict[str, Any]:
         """The specification as JSON values."""
@@ -45,6 +48,21 @@ class RunSpec:
     def rollouts(self) -> Path:
         """Where the ledger's files are, one a step and process."""
         return self.folder / "rollouts"
+
+    @property
+    def verdicts(self) -> Path:
+        """What a served judge has said, so that a resumed run does not pay for it again."""
+        return self.folder / "verdicts.sqlite"
+
+    @property
+    def looks(self) -> Path:
+        """What was seen of the held-out problems and the anchors, one file a look."""
+        return self.folder / "looks"
+
+    @property
+    def best(self) -> Path:
+        """Where the model is that did best on the held-out problems."""
+        return self.folder / "best"
 
     @property
     def checkpoints(self) -> Path:
