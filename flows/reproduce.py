@@ -47,7 +47,7 @@ def answered(job: Job) -> Artifact:
     judged = validate(job, annotated)
 
     # The same GRPO with and without the perception reward, several seeds each: one run's luck is not a method's merit.
-    models = every_model(job, annotated)
+    models = every_model(job, annotated, judged)
 
     # Held-out problems, before and after. Seeing is measured against the truth, never by the judge of training.
     predictions = every_prediction(job, models)

@@ -1,6 +1,7 @@
 """The commands that do the work: one for each stage, and `run` for all of them."""
 
 import importlib
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,9 @@ def _command(stage: str, says: str) -> click.Command:
     @click.option("--profile", default="", help="A profile of the configuration: quick, full, ...")
     @click.option("--set", "overrides", multiple=True, metavar="STAGE.FIELD=VALUE", help="Override one value.")
     @click.option("--force", is_flag=True, help="Do it again though its result is there.")
+    @click.option(
+        "--accept-judge", metavar="REASON", default="", help="Train on a judge that failed its gates, and why."
+    )
     @click.option("--no-prefect", is_flag=True, help="Without Prefect: the same stages as plain Python.")
     @click.option("--json", "as_json", is_flag=True, help="Print the artifacts that were made or found as JSON.")
     @click.pass_obj
@@ -47,10 +51,14 @@ def _command(stage: str, says: str) -> click.Command:
         profile: str,
         overrides: tuple[str, ...],
         force: bool,
+        accept_judge: str,
         no_prefect: bool,
         as_json: bool,
     ) -> None:
         from perception_r1.config import load
+
+        if accept_judge:
+            overrides = (*overrides, f"validate.accept={json.dumps(accept_judge, ensure_ascii=False)}")
 
         load(config, profile, overrides)  # what is wrong with it is said before anything heavy is imported
         _prepare(no_prefect)

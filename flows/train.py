@@ -28,22 +28,21 @@ def train(
 def trained(job: Job) -> list[Model]:
     """Every model with all that it stands on: annotations, and a judge that was found good enough."""
     annotated = tasks.annotate.annotate(job)
-    tasks.validate.validate(job, annotated)
-    return every_model(job, annotated)
+    return every_model(job, annotated, tasks.validate.validate(job, annotated))
 
 
-def every_model(job: Job, annotated: Run) -> list[Model]:
+def every_model(job: Job, annotated: Run, judged: Run) -> list[Model]:
     """The model before training of each seed, then every arm and seed; as many at once as the configuration says."""
     settings, annotations = job.config.train, annotated[f"annotations/{job.name()}"]
     with crew(settings.at_once) as submit:
         bases = {seed: submit(tasks.train.base, job, seed) for seed in settings.seeds}
         arms = [
-            submit(_after_base, job, arm, seed, annotations, bases[seed])
+            submit(_after_base, job, arm, seed, annotations, judged, bases[seed])
             for seed in settings.seeds
             for arm in settings.arms
         ]
     return [made.result() for made in (*bases.values(), *arms)]
 
 
-def _after_base(job: Job, arm: Arm, seed: int, annotations: Artifact, base: Future[Model]) -> Model:
-    return tasks.train.train(job, arm, seed, annotations, base.result().checkpoint)
+def _after_base(job: Job, arm: Arm, seed: int, annotations: Artifact, judged: Run, base: Future[Model]) -> Model:
+    return tasks.train.train(job, arm, seed, annotations, base.result().checkpoint, judged)

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from perception_r1.benchmarks.dataset import check_data
 from perception_r1.benchmarks.table import BENCHMARKS
 from perception_r1.errors import ConfigError
+from perception_r1.judges.prompt import RUBRICS
 from perception_r1.recipes import RECIPES
 from perception_r1.sections import PINNED, Arm, Config, Train
 
@@ -145,7 +146,11 @@ def _names(config: Config) -> Refusals:
     """Names that must be those of something."""
     annotate, validate = config.annotate, config.validate
     users = [(f"annotate.{role}", getattr(annotate, role)) for role in ASKED.get(annotate.origin, ())]
-    for place, name in (*users, ("validate.judge", validate.judge)):
+    judges = [("validate.candidates", each.judge) for each in validate.candidates]
+    for prompt in (validate.judging.prompt, *(each.prompt for each in validate.candidates)):
+        if prompt not in RUBRICS:
+            yield "validate.judging.prompt", f"{prompt!r} is no wording; {_nearest(prompt, RUBRICS)}"
+    for place, name in (*users, ("validate.judge", validate.judge), *judges):
         if name not in config.endpoints:
             yield place, f"there is no [endpoints.{name}]; {_nearest(name, config.endpoints)}"
     for name, endpoint in config.endpoints.items():

@@ -118,17 +118,38 @@ class Judging:
 
 
 @model
+class Candidate:
+    """A judge, or another wording for one, that is compared with the configured one."""
+
+    judge: Name = "judge"
+    prompt: Name = "judge"
+
+
+@model
 class Validate:
     """Is the judge good enough to train with? The gates are upper and lower limits of 95 % intervals."""
 
     judge: Name = "judge"
     judging: Judging = Judging()
-    problems: Count = 100  # how many problems the gold set is made from
+    candidates: tuple[Candidate, ...] = ()  # the best on the dev split is what is tried, and trained with
+    problems: Count = 160  # that the gold set is made from: a tenth for examples, the rest in halves for dev and test
+    labels: str = ""  # a CSV of people's labels: response, annotation, label, rater, and arm and problem if known
     seed: int = 0
-    min_kappa: Share = 0.6  # lower limit of Cohen's kappa
+    repeats: Number = 200  # responses that are judged again: as they were, reordered, reworded, one fact at a time
+    min_kappa: Share = 0.75  # lower limit of Cohen's kappa
+    min_sensitivity: Share = 0.85  # lower limit of the share of supported facts that are credited
     max_false_credit: Share = 0.05  # upper limit of the share of absent or contradicted facts that are credited
+    max_worst_slice: Share = 0.05  # ... in the slice where it is largest, as it was measured
+    max_probe: Share = 0.02  # upper limit in each family of probes: no credit in 149 verdicts shows 2 %
     max_unknown: Share = 0.005  # share of verdicts that the judge failed to give
-    enforce: bool = True  # a judge that fails stops the run
+    max_flips: Share = 0.01  # of verdicts when it is asked the same again
+    max_rewording_flips: Share = 0.02  # ... in other words
+    max_order_effect: Share = 0.01  # difference in credit when the facts come in the reverse order
+    max_length_slope: Share = 0.01  # error in credit for each 100 tokens of a response
+    max_arm_gap: Share = 0.03  # difference in sensitivity or specificity between arms, with its interval
+    max_p95_s: Amount = 0.0  # latency; 0: no limit
+    max_tokens: Number = 0  # for 1,000 verdicts; 0: no limit
+    accept: str = field(default="", metadata=_UNSAID)  # the reason to train on a judge that failed (--accept-judge)
 
 
 Weight = Literal["accuracy", "format", "repetition", "perception", "paper_repetition", "overlong"]

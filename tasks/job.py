@@ -3,6 +3,7 @@
 import os
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from perception_r1.sections import Config, Endpoint
@@ -25,6 +26,11 @@ class Job:
     def endpoint(self, name: str) -> Endpoint:
         """The settings of an endpoint."""
         return self.config.endpoints[name]
+
+    @property
+    def verdicts(self) -> Path:
+        """Where what a served judge says is remembered, for all runs on this machine."""
+        return self.store.place.scratch / "cache" / "verdicts.db"
 
     def origin(self, made: Artifact, kind: str) -> Artifact:
         """What of a kind an artifact was made from; the newest of a name may come from another configuration."""

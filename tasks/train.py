@@ -8,11 +8,12 @@ from perception_r1.models import write_pointer
 from perception_r1.sections import Arm, identity
 from perception_r1.train import launch, ledger, look
 from perception_r1.train.spec import RunSpec
-from storage import Artifact, sql, stage
+from storage import Artifact, Run, sql, stage
 from tasks.job import Job
 from tasks.orchestration import task
 from tasks.pages import publish_table
 from tasks.progress import watching
+from tasks.validate import accepted, chosen_judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +48,18 @@ def base(job: Job, seed: int) -> Model:
 
 
 @task
-def train(job: Job, arm: Arm, seed: int, annotations: Artifact, start: Artifact) -> Model:
+def train(job: Job, arm: Arm, seed: int, annotations: Artifact, start: Artifact, judged: Run) -> Model:
     """The model of one arm and one seed."""
     name = job.name(arm.name, f"seed{seed}")
     problems = job.origin(annotations, "problems")
     perceives = arm.weights.get("perception") or arm.gate or job.config.train.watch.every
-    judge = job.endpoint(job.config.validate.judge) if perceives else None
+    asked, judging = chosen_judge(job, judged)
+    judge = asked if perceives else None
     settings = {key: value for key, value in identity(job.config.train).items() if key not in OTHERS}
     config = settings | {"weights": arm.weights, "answer_types": list(arm.answer_types), "seed": seed}
-    config |= {"judge": identity(judge) if judge else None, "gate": bool(arm.gate)}
-    config |= {"judging": identity(job.config.validate.judging)} if judge else {}
-    config |= {"kl_schedule": identity(arm.kl) if arm.kl else None}
+    config |= {"gate": bool(arm.gate), "kl_schedule": identity(arm.kl) if arm.kl else None}
+    if judge:
+        config |= {"judge": identity(judge), "judging": identity(judging), **accepted(job, judged)}
 
     def body(work: Any) -> dict[str, Any]:
         spec = RunSpec(
@@ -70,7 +72,8 @@ def train(job: Job, arm: Arm, seed: int, annotations: Artifact, start: Artifact)
             seed=seed,
             train=job.config.train,
             judge=judge,
-            judging=job.config.validate.judging,
+            judging=judging,
+            verdicts=job.verdicts if judge and judge.base_url else None,  # a model in process is as fast as a look-up
             gate=bool(arm.gate),
             kl=arm.kl,
         )

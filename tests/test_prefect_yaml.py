@@ -32,6 +32,7 @@ def test_every_stage_has_a_deployment_and_so_has_the_whole() -> None:
     assert [name(d) for d in DEPLOYMENTS] == [
         *(f"{stage}/embedded" for stage in STAGES),
         "reproduce/embedded",
+        "judge_drift/embedded",
         *(f"{stage}/paper" for stage in STAGES),
         "reproduce/paper",
     ]
@@ -71,7 +72,7 @@ def test_only_the_paper_s_training_and_evaluation_need_a_gpu_and_nobody_reports_
 def test_nothing_runs_by_itself_until_somebody_switches_it_on() -> None:
     found = schedules()
     assert {slug: schedule["of"] for slug, schedule in found.items()} == {
-        "judge-drift-canary": "validate/embedded",
+        "judge-drift-canary": "judge_drift/embedded",
         "nightly-re-evaluation": "evaluate/embedded",
         "weekly-full-run": "reproduce/embedded",
     }

@@ -1,7 +1,5 @@
 """The gold set's labels hold by construction, the metrics by hand, and the gates stop every weak judge."""
 
-import json
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +12,7 @@ from perception_r1.compare import judge_agreement
 from perception_r1.endpoints import Request
 from perception_r1.errors import GateFailed, PerceptionError, TimedOut
 from perception_r1.judges import Judge, perception_part
+from perception_r1.judges.llm import MAX_CHARACTERS
 from perception_r1.records import Annotation, Judgement, Problem, Trajectory, Verdict
 from perception_r1.validate import GoldVerdict, JudgeMetrics, check, gates, gold_set, judge_metrics, judged
 from perception_r1.validate.facts import fact
@@ -21,7 +20,9 @@ from perception_r1.validate.slices import SLICES
 from perception_r1.world.charts import problems, tasks
 from perception_r1.world.demonstrator import demonstration
 from perception_r1.world.judge import reply as embedded
+from perception_r1.world.judge import weak_reply
 
+LIMITS = sections.Validate(max_probe=0.05)  # 30 problems have 70 verdicts in a family of probes
 World = tuple[list[Problem], list[Annotation], list[Trajectory]]
 
 
@@ -97,7 +98,10 @@ def test_a_slice_has_its_labels(gold: list[GoldVerdict], slice: str, labels: set
 def test_every_probe_but_the_enumeration_states_nothing(gold: list[GoldVerdict]) -> None:
     probes = [row for row in gold if row.slice.startswith("probe: ") and "enumeration" not in row.slice]
     assert {row.label for row in probes} == {"absent"}
-    assert [row for row in probes if row.text.rstrip(".") in (perception_part(row.response) or "")] == []
+    pasted = {"probe: facts as the judge gets them", "probe: beyond the length limit"}
+    for row in probes:
+        stands = row.text.rstrip(".") in (perception_part(row.response) or "")[:MAX_CHARACTERS]
+        assert not stands or row.slice in pasted, row
 
 
 def test_what_is_supported_stands_in_the_thoughts_and_what_was_edited_does_not(gold: list[GoldVerdict]) -> None:
@@ -253,21 +257,12 @@ def metrics_of(gold: list[GoldVerdict], judge: Judge) -> JudgeMetrics:
 
 def test_the_embedded_judge_passes_the_gate_and_the_matcher_is_never_wrong(gold: list[GoldVerdict]) -> None:
     metrics = metrics_of(gold, Judge(Saying(embedded)))
-    assert [gate.says for gate in gates(metrics, sections.Validate()) if not gate.passed] == []
+    assert [gate.says for gate in gates(metrics, LIMITS) if not gate.passed] == []
     assert metrics.matcher_precision is not None and metrics.matcher_precision >= 0.995
     assert 0.3 < metrics.matcher_share < 1
     alone = metrics_of(gold, Judge(Saying(embedded), matcher=False))
-    assert [gate.says for gate in gates(alone, sections.Validate()) if not gate.passed] == []
+    assert [gate.says for gate in gates(alone, LIMITS) if not gate.passed] == []
     assert (alone.matcher_share, alone.matcher_precision) == (0.0, None)
-
-
-def naive(request: Request) -> str:
-    """A weak judge: a fact is supported where its words stand somewhere in the prompt's response."""
-    lines = [json.loads(line) for line in user(request).splitlines() if line.startswith('{"id"')]
-    response = re.split(r"\w+ BEGIN\n", user(request), maxsplit=1)[1]
-    found = {line["id"]: line["fact"].rstrip(".").lower() in response.lower() for line in lines}
-    entries = [{"id": id, "verdict": "supported" if stands else "absent"} for id, stands in found.items()]
-    return json.dumps({"verdicts": entries})
 
 
 def gullible(request: Request) -> str:
@@ -280,34 +275,40 @@ def gullible(request: Request) -> str:
 @pytest.mark.parametrize(
     ("judge", "failed"),
     [
-        pytest.param(Judge(Saying(naive), matcher=False), {"kappa", "false_credit", "worst_slice"}, id="substring"),
-        pytest.param(Judge(Saying(gullible)), {"worst_slice"}, id="one-trick-pays"),
+        pytest.param(
+            Judge(Saying(weak_reply), matcher=False), {"kappa", "false_credit", "worst_slice", "probe"}, id="substring"
+        ),
+        pytest.param(Judge(Saying(gullible)), {"worst_slice", "probe"}, id="one-trick-pays"),
         pytest.param(Judge(Saying(lambda request: "Yes.")), {"kappa", "unknown"}, id="unreadable"),
-        pytest.param(Judge(Saying(lambda request: TimedOut("60 s")), matcher=False), {"kappa", "unknown"}, id="dead"),
+        pytest.param(
+            Judge(Saying(lambda request: TimedOut("60 s")), matcher=False),
+            {"kappa", "sensitivity", "unknown"},
+            id="dead",
+        ),
         pytest.param(
             Judge(Saying(lambda r: embedded(r).replace("absent", "supported").replace("contradicted", "supported"))),
-            {"kappa", "false_credit", "worst_slice"},
+            {"kappa", "false_credit", "worst_slice", "probe", "length"},
             id="says-yes",
         ),
     ],
 )
 def test_a_weak_judge_fails_with_the_right_reasons(gold: list[GoldVerdict], judge: Judge, failed: set[str]) -> None:
-    found = gates(metrics_of(gold, judge), sections.Validate())
+    found = gates(metrics_of(gold, judge), LIMITS)
     assert {gate.name for gate in found if not gate.passed} == failed
-    check(found, enforce=False)
+    check(found, accepted="a test")
     with pytest.raises(GateFailed) as raised:
-        check(found, enforce=True)
+        check(found)
     message = str(raised.value)
     assert "\n" not in message
     assert {gate.name for gate in found if gate.says in message} == failed
 
 
 def test_a_gate_names_what_was_measured_and_its_limit(gold: list[GoldVerdict]) -> None:
-    found = gates(metrics_of(gold, Judge(Saying(gullible))), sections.Validate(max_false_credit=0.02))
+    found = gates(metrics_of(gold, Judge(Saying(gullible))), sections.Validate(max_worst_slice=0.02))
     (worst,) = [gate for gate in found if gate.name == "worst_slice"]
     assert worst.says == "worst_slice 1.000, at most 0.02 (what it credits wrongly in 'probe: all facts hold')"
     assert (worst.measured, worst.limit, worst.passed) == (1.0, 0.02, False)
-    check([gate for gate in found if gate.passed], enforce=True)
+    check([gate for gate in found if gate.passed])
 
 
 def test_the_judgements_come_in_the_golds_order(gold: list[GoldVerdict]) -> None:

@@ -57,7 +57,7 @@ def _trained(spec: RunSpec, folder: Path, checkpoint: Path | None) -> None:
     settings = spec.train
     processor = open_processor(folder, min_pixels=settings.min_pixels, max_pixels=settings.max_pixels)
     asked = judge_endpoint(spec)
-    judge = open_judge(asked, spec.judging, spec.verdicts if asked.base_url else None) if asked else None
+    judge = open_judge(asked, spec.judging, spec.verdicts) if asked else None
     trainer = PerceptionTrainer(
         spec,
         judge,

@@ -26,6 +26,7 @@ class RunSpec:
     train: Train
     judge: Endpoint | None  # None where no reward asks one
     judging: Judging = Judging()  # as it was validated
+    verdicts: Path | None = None  # where a served judge's are remembered, so that nobody pays for them twice
     gate: bool = False  # a right answer pays as far as it was seen
     kl: Kl | None = None  # None: train.kl throughout
 
@@ -48,11 +49,6 @@ class RunSpec:
     def rollouts(self) -> Path:
         """Where the ledger's files are, one a step and process."""
         return self.folder / "rollouts"
-
-    @property
-    def verdicts(self) -> Path:
-        """What a served judge has said, so that a resumed run does not pay for it again."""
-        return self.folder / "verdicts.sqlite"
 
     @property
     def looks(self) -> Path:

@@ -4,6 +4,7 @@ A slice is a function and a line in SLICES. From a scene (and another problem's)
 label of each fact that is known of it, and the edit that made it. To add a slice, add both.
 """
 
+import json
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -209,8 +210,9 @@ def probe(template: str) -> Slice:
     def probed(scene: Scene, _: Scene, chance: random.Random) -> Iterator[Draft]:
         question = re.sub(r"<image>", "", scene.problem.question)
         facts = " ".join(fact.sentence for fact in scene.facts)
-        text = template
-        for mark, put in (("$question", question), ("$answer", scene.problem.answer), ("$facts", facts)):
+        listed = "\n".join(json.dumps({"id": f"k{n}", "fact": f.text}) for n, f in enumerate(scene.facts, 1))
+        text, answer = template, scene.problem.answer
+        for mark, put in (("$question", question), ("$answer", answer), ("$facts", facts), ("$listed", listed)):
             text = text.replace(mark, put)
         unsaid = [f for f in scene.facts if "$question" not in template or not _stated(f, question)]
         if unsaid:
@@ -223,6 +225,11 @@ def _stated(fact: Fact, question: str) -> bool:
     """Whether the question may state the fact already."""
     return (fact.number in question) if fact.number else bool(names(fact.text) & names(question))
 
+
+EDITS = {  # slices that state every fact but one, which was edited: the negatives of a pair
+    "number changed", "number changed, reworded", "numbers swapped", "sentence removed", "negated", "hedged",
+    "two values", "retracted",
+}  # fmt: skip
 
 SLICES: dict[str, Slice] = {
     "own words": own_words,

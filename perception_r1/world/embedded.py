@@ -31,10 +31,17 @@ def _judge(request: Request) -> str:
     return judge.reply(request)
 
 
+def _weak_judge(request: Request) -> str:
+    from perception_r1.world import judge
+
+    return judge.weak_reply(request)
+
+
 EMBEDDED: Mapping[str, Answer] = {
     "embedded/teacher": _teacher,
     "embedded/extractor": _extractor,
     "embedded/judge": _judge,
+    "embedded/weak-judge": _weak_judge,  # fails the gates of validate, as it must
 }
 
 

@@ -39,6 +39,14 @@ def reply(request: Request) -> str:
     return json.dumps({"verdicts": verdicts}, ensure_ascii=False)
 
 
+def weak_reply(request: Request) -> str:
+    """What a weak judge replies, for trying the gates: a fact is supported where its words stand in the response."""
+    facts, response = _case(str(request.messages[-1]["content"]))
+    stands = {fact["id"]: fact["fact"].rstrip(". ").lower() in response.lower() for fact in facts}
+    entries = [{"id": id, "verdict": "supported" if found else "absent"} for id, found in stands.items()]
+    return json.dumps({"verdicts": entries})
+
+
 def _case(prompt: str) -> tuple[list[dict[str, str]], str]:
     """The facts and the response that a prompt shows."""
     mark = _MARK.search(prompt)
