@@ -31,7 +31,7 @@ from perception_r1.annotate.hygiene import clean
 from perception_r1.annotate.problems import load_problems
 from perception_r1.annotate.trajectories import ask_trajectories
 from perception_r1.child import run_child
-from perception_r1.compare.family import compare_models
+from perception_r1.compare import Plan, compare_models
 from perception_r1.config import load
 from perception_r1.endpoints import open_endpoint
 from perception_r1.evaluate import grade_answer
@@ -180,7 +180,7 @@ def direct(config: Config, folder: Path) -> None:
     with ThreadPoolExecutor(config.train.at_once) as pool:
         waiting = [pool.submit(evaluated, config, folder, *name, path) for name, path in models.items()]
     rows = [row for found in waiting for path in found.result() for row in pq.read_table(path).to_pylist()]
-    compare_models(rows, config.compare.alpha, [])
+    compare_models(rows, Plan(alpha=config.compare.alpha, comparable=[]))
 
 
 def annotated(config: Config, folder: Path) -> None:

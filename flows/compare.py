@@ -3,9 +3,11 @@
 import tasks.compare
 from flows.evaluate import every_prediction
 from flows.opening import opened
-from flows.train import trained
+from flows.train import every_model
 from storage import Run
+from tasks.annotate import annotate
 from tasks.orchestration import flow
+from tasks.validate import validate
 
 
 @flow
@@ -18,4 +20,6 @@ def compare(
 ) -> Run:
     """The comparison of every pair of models that may be compared."""
     job = opened("compare", config, profile, overrides, store, force)
-    return tasks.compare.compare(job, every_prediction(job, trained(job)))
+    annotated = annotate(job)
+    judged = validate(job, annotated)
+    return tasks.compare.compare(job, every_prediction(job, every_model(job, annotated, judged)), judged)

@@ -53,6 +53,6 @@ def answered(job: Job) -> Artifact:
     predictions = every_prediction(job, models)
 
     # McNemar pairs the same items under two models; the test over seeds asks whether the next run would say the same.
-    compared = compare(job, predictions)
+    compared = compare(job, predictions, judged)
 
     return report(job, annotated, judged, models, predictions, compared)

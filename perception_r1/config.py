@@ -180,6 +180,38 @@ def _benchmarks(config: Config) -> Refusals:
                 check_data(dataset, config.evaluate.data.get(benchmark, PINNED))
         except ConfigError as error:
             yield f"evaluate.benchmarks {benchmark}", str(error)
+    for place in ("benchmarks", "judged"):
+        for benchmark in getattr(config.compare, place):
+            if benchmark not in config.evaluate.benchmarks:
+                known = _nearest(benchmark, config.evaluate.benchmarks)
+                yield f"compare.{place}", f"{benchmark!r} is not evaluated; {known}"
+    yield from _contrasts(config)
+
+
+def _contrasts(config: Config) -> Refusals:
+    """The declared contrasts must be of models that there will be, and that may be compared."""
+    compare, trained_on = config.compare, {arm.name: arm.answer_types for arm in config.train.arms}
+    yield from (("compare.contrasts", said) for pair in compare.contrasts if (said := _unfit(pair, trained_on)))
+    if compare.labels and not Path(compare.labels).is_file():
+        yield "compare.labels", f"{compare.labels} is no file; name a CSV, or leave it out"
+    if compare.labels and not compare.judged:
+        yield "compare.labels", "labels put a judged benchmark right; name it in compare.judged"
+    if (control := config.report.control) and control not in trained_on:
+        yield "report.control", f"there is no arm {control!r}; {_nearest(control, trained_on)}"
+
+
+def _unfit(pair: tuple[str, str], trained_on: Mapping[str, Any]) -> str:
+    """Why two sides are no contrast; empty if they are one."""
+    sides = [side.partition("@")[0] for side in pair]
+    if missing := [arm for arm in sides if arm not in (*trained_on, "base")]:
+        return f"there is no arm {missing[0]!r}; {_nearest(missing[0], ['base', *trained_on])}"
+    if pair[0] == pair[1]:
+        return f"{pair[0]!r} against itself is no contrast"
+    if sides[1] == "base" and sides[0] != "base":
+        return f"the model before training comes first: [{pair[1]!r}, {pair[0]!r}]"
+    if "base" not in sides and trained_on[sides[0]] != trained_on[sides[1]]:
+        return f"{sides[0]!r} and {sides[1]!r} train on different problems; choose other arms"
+    return ""
 
 
 NEEDS = {"hub": ("repo", "revision"), **dict.fromkeys(("parquet", "jsonl", "folder"), ("path",)), "world": ("count",)}

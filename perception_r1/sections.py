@@ -30,6 +30,7 @@ Number = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Amount = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Inside = Annotated[float, Field(gt=0, lt=1)]
 
 
 @model
@@ -324,9 +325,18 @@ class Evaluate:
 
 @model
 class Compare:
-    """Paired tests between the models."""
+    """Paired tests between the models. What is declared here is decided before anything is looked at."""
 
-    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    alpha: Inside = 0.05
+    contrasts: tuple[
+        tuple[str, str], ...
+    ] = ()  # that claims are made of: base, arms, or arm@condition; all else explores
+    primary: Literal["perception", "accuracy"] = "perception"  # the endpoint that the answer is about
+    benchmarks: tuple[Name, ...] = ()  # that claims are made of; empty: all
+    effect: Inside = 0.05  # the true difference of rates that power and numbers of items are stated for
+    power: Inside = 0.8  # that numbers of items are stated for
+    judged: tuple[Name, ...] = ()  # benchmarks whose visual facts a judge reads, and not the truth
+    labels: str = ""  # a CSV of what people say of a part of them: benchmark, model, seed, item, perceived
 
 
 @model
@@ -335,6 +345,7 @@ class Report:
 
     title: str = "Did it see better, or only answer better?"
     meaningless: bool = False  # too small for any conclusion; the page says so at the top
+    control: str = ""  # the arm that was trained where guessing does not pay; empty: none was
 
 
 @model
@@ -365,6 +376,8 @@ def identity(section: Any) -> dict[str, Any]:
 def _identity(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         return identity(value)
+    if isinstance(value, dict):
+        return {key: _identity(item) for key, item in value.items()}
     return [_identity(item) for item in value] if isinstance(value, list | tuple) else value
 
 

@@ -1,5 +1,6 @@
 """What is shown on Prefect's pages, where there are any: tables, texts, and how far the work is."""
 
+import base64
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -30,6 +31,15 @@ def publish_table(key: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
         from prefect.artifacts import create_table_artifact
 
         create_table_artifact([dict(zip(columns, row, strict=True)) for row in rows], key=_key(key), description=says)
+
+
+def publish_picture(key: str, svg: str, says: str) -> None:
+    """Shows the drawing on the page of the running Prefect run; it needs no other address."""
+    if inside_run():
+        from prefect.artifacts import create_image_artifact
+
+        drawn = base64.b64encode(svg.encode()).decode()
+        create_image_artifact(f"data:image/svg+xml;base64,{drawn}", key=_key(key), description=says)
 
 
 def _key(key: str) -> str:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from perception_r1.compare.family import ArmSummary, Contrast
+from perception_r1.compare.contrast import ArmSummary, Contrast
+from perception_r1.compare.corrections import Correction
 from perception_r1.report import Findings, page, summary
-from perception_r1.sections import plain
+from perception_r1.sections import identity
 from perception_r1.table import records_of
 from perception_r1.train.ledger import TERMS
 from storage import Artifact, Run, sql, stage
@@ -25,7 +26,7 @@ def report(
     job: Job, annotated: Run, judged: Run, models: Sequence[Model], predictions: Sequence[Artifact], compared: Run
 ) -> Artifact:
     """The page, and the same for a terminal, in a folder."""
-    name = f"report/{job.name()}"
+    name, settings = f"report/{job.name()}", identity(job.config)
     rollouts = {
         arm.name: [model.rollouts for model in models if model.name == arm.name and model.rollouts]
         for arm in job.config.train.arms
@@ -42,11 +43,12 @@ def report(
             judge=judge_report(job, judged),
             funnel=counted(job, annotated),
             quality=measured(job, annotated),
-            config=plain(job.config),
+            config=settings,
             versions=[(version.kind, version.version) for version in inputs],
             made=max(version.created for version in inputs),
-            control=next((arm.name for arm in job.config.train.arms if arm.name == "control"), ""),
+            control=job.config.report.control,
             rollouts={arm: _curve(job, versions) for arm, versions in rollouts.items()},
+            corrections=_rows(job, compared, "corrections", Correction) if job.config.compare.judged else (),
         )
         folder = work.path / "report"
         folder.mkdir(exist_ok=True)
@@ -55,7 +57,7 @@ def report(
         return {name: folder}
 
     with watching("report"):
-        made = stage(job.store, "report", inputs, plain(job.config), body, force=job.forced("report"))[name]
+        made = stage(job.store, "report", inputs, settings, body, force=job.forced("report"))[name]
     publish_markdown("report", f"```\n{(job.store.get(made) / TEXT).read_text()}\n```")
     return made
 

@@ -29,6 +29,20 @@ def test_an_address_serves_one_model(path: Path) -> None:
     assert len({address for address, _ in served}) == len(served)
 
 
+def test_every_config_declares_its_contrasts_and_compares_arms_of_the_same_problems() -> None:
+    for path in CONFIGS.glob("*.toml"):
+        assert ("accuracy", "perception_r1") in load(path).compare.contrasts
+    arms = "{name='accuracy', recipe='accuracy'}, {name='perception_r1', recipe='accuracy', answer_types=['text']}"
+    with pytest.raises(ConfigError, match="train on different problems"):
+        load(EMBEDDED, overrides=[f"train.arms=[{arms}]"])
+
+
+def test_where_a_model_is_served_is_no_part_of_what_it_is() -> None:
+    config = load(EMBEDDED)
+    moved = load(EMBEDDED, overrides=["endpoints.judge.concurrency=3", "train.at_once=1"])
+    assert identity(moved) == identity(config) and moved != config
+
+
 @pytest.mark.parametrize("profile", ["quick", "full"])
 def test_every_profile_loads(profile: str) -> None:
     assert load(EMBEDDED, profile) != load(EMBEDDED)
@@ -80,6 +94,12 @@ def test_a_profile_changes_what_it_names_and_nothing_else() -> None:
         pytest.param("train={processes=16, redraws=1, machines=16}", "a multiple of processes", id="groups-across"),
         pytest.param("train={processes=2, machines=3}", "cannot be spread evenly", id="machines"),
         pytest.param("train.keep=1", "greater than or equal to 2", id="last-checkpoint"),
+        pytest.param("compare.contrasts=[['base', 'acuracy']]", "did you mean accuracy?", id="contrast-of-no-arm"),
+        pytest.param("compare.contrasts=[['accuracy', 'base']]", "before training comes first", id="contrast-turned"),
+        pytest.param("compare.contrasts=[['accuracy', 'accuracy']]", "is no contrast", id="contrast-with-itself"),
+        pytest.param("compare.judged=['wrld']", "'wrld' is not evaluated; did you mean world?", id="judged"),
+        pytest.param("compare.labels='no.csv'", "no.csv is no file", id="labels"),
+        pytest.param("report.control='contrl'", "there is no arm 'contrl'", id="control"),
         pytest.param("endpoints.judge.model='gpt'", "needs a base_url", id="no-address"),
         pytest.param("annotate.problems.source='hub'", "annotate.problems.repo: source = 'hub' needs it", id="hub"),
         pytest.param("name='a b'", "name = 'a b'", id="name"),

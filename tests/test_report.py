@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
-from perception_r1.compare.family import compare_models, spread
+from perception_r1.compare import Plan, compare_models, spread
 from perception_r1.compare.words import pvalue, signed
 from perception_r1.records import Prediction
 from perception_r1.report import Findings, page, summary, verdict
@@ -95,6 +96,12 @@ def learning(arm: str, steps: int = 120) -> list[dict[str, float]]:
     return found
 
 
+def plan_of(arms: Sequence[str]) -> Plan:
+    """The arms against the model before training, and the two that the answer is about."""
+    met = [("accuracy", "perception_r1")]
+    return Plan(contrasts=(*(("base", arm) for arm in arms), *met), comparable=met)
+
+
 def findings(rates: Rates, **other: Any) -> Findings:
     """An invented study with these rates."""
     rows = list(predictions(rates, other.pop("items", ITEMS)))
@@ -102,7 +109,7 @@ def findings(rates: Rates, **other: Any) -> Findings:
     made = Findings(
         title="Did it see better, or only answer better?",
         meaningless=False,
-        contrasts=compare_models(rows, 0.05, [("accuracy", "perception_r1")]),
+        contrasts=compare_models(rows, plan_of(arms)),
         spread=spread(rows),
         judge={
             "kappa": 0.973,
@@ -202,10 +209,27 @@ def test_a_difference_that_does_not_survive_holm_is_said_not_to_hold() -> None:
     )
 
 
-def test_seeds_that_all_differ_alike_claim_no_interval() -> None:
+def test_seeds_that_all_differ_alike_leave_the_chance_of_the_items() -> None:
     rates = {"base": [(0.5, 0.1)] * 2, "accuracy": [(0.5, 0.2)] * 2, "perception_r1": [(0.5, 0.4)] * 2}
     said = verdict(findings(rates, items=100))
+    # (MS_items + 0 - MS_rest) over items x seeds: about that of 200 independent differences, not a width of 0
+    assert (
+        said.startswith("It sees better: all facts right on 40.0 %") and "interval over items and seeds +10.7" in said
+    )
+
+
+def test_where_everything_is_alike_no_interval_is_claimed() -> None:
+    rates = {"base": [(0.0, 0.0)] * 2, "accuracy": [(0.0, 0.0)] * 2, "perception_r1": [(1.0, 1.0)] * 2}
+    said = verdict(findings(rates, items=20))
     assert said.startswith("No difference is shown") and "no interval can be given" in said
+
+
+def test_what_was_not_declared_is_called_exploratory() -> None:
+    made = study("claim")
+    undeclared = compare_models(predictions(CLAIM, 60), Plan(comparable=[("accuracy", "perception_r1")]))
+    assert verdict(replace(made, contrasts=undeclared)).startswith("Exploratory, as this contrast was not declared")
+    text = page(replace(made, contrasts=undeclared))
+    assert "No contrast was declared beforehand, so nothing here is a claim" in " ".join(text.split())
 
 
 def test_without_known_facts_or_without_two_arms_nothing_is_claimed() -> None:
@@ -266,8 +290,11 @@ class Reader(html.parser.HTMLParser):
 HEADINGS = [
     "Before and after training",
     "Arm against arm",
+    "Every test that was declared",
+    "What such a study can find",
     "Spread over seeds",
     "The control",
+    "How it was tested",
     "What this can show, and what it cannot",
     "The judge",
     "The annotations",
@@ -351,7 +378,10 @@ def test_arms_meet_with_interval_p_and_holm() -> None:
     low, high = (100 * x for x in expected.confidence_interval(0.95))
     reach = f"+{low:.1f} to +{high:.1f}"
     p = f"{expected.pvalue:.3f}"[1:]
-    assert means[1] == ["mean", "16.3", "66.3", "0 / 3", "+50.0", reach, "", p, f"{p}*"]
+    family = [r for r in study("claim").contrasts if r.outcome == "all facts right" and r.seed is None]
+    place = next(i for i, r in enumerate(family) if (r.first, r.second) == ("accuracy", "perception_r1"))
+    adjusted = f"{multipletests([r.p for r in family], method='holm')[1][place]:.3f}"[1:]
+    assert means[1] == ["mean", "16.3", "66.3", "0 / 3", "+50.0", reach, "", p, f"{adjusted}*"]
 
 
 def test_a_missing_control_says_how_to_run_it_and_one_that_ran_what_it_changed() -> None:
@@ -379,7 +409,7 @@ def test_a_report_of_nothing_is_still_a_page() -> None:
         study("claim"), contrasts=[], spread=[], judge={}, funnel=[], quality=None, versions=[], rollouts={}
     )
     read = Reader(page(empty))
-    assert read.headings == [name for name in HEADINGS if name != "Learning curves"]
+    assert read.headings == [name for name in HEADINGS if name not in ("Learning curves", "What such a study can find")]
     assert "Not validated in this run." in read.texts
     assert summary(empty).startswith("Did it see better")
 
@@ -408,7 +438,7 @@ def test_slopes_stand_on_a_scale_from_0_to_100_percent() -> None:
 def test_names_beside_the_lines_never_meet() -> None:
     arms = [f"arm{i}" for i in range(8)]
     rates = {"base": [(0.5, 0.1)], **{arm: [(0.5, 0.01 * i)] for i, arm in enumerate(arms)}}
-    contrasts = compare_models(predictions(rates, 100), comparable=[])
+    contrasts = compare_models(predictions(rates, 100), Plan(comparable=[]))
     drawn = str(slopes([r for r in contrasts if r.outcome == "all facts right"], arms))
     heights = [float(y) for y in re.findall(r'<text x="288" y="([^"]+)"', drawn)]
     assert len(heights) == 8
@@ -455,7 +485,7 @@ def test_long_names_do_not_widen_the_summary() -> None:
 def test_the_summary_has_the_numbers_of_the_page() -> None:
     lines = [" ".join(line.split()) for line in summary(study("claim")).splitlines()]
     assert "accuracy mean 62.4 62.4 1 10.7 16.3 .212" in lines
-    assert "mean 16.3 66.3 +50.0 +33.6 to +66.4 .006 .006 *" in lines
+    assert "mean 16.3 66.3 +50.0 +33.6 to +66.4 .006 .017 *" in lines
 
 
 # Numbers in words

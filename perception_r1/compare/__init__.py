@@ -6,8 +6,9 @@ finite numbers or raises ValueError that says what is wrong; docs/compare.md say
 
 from perception_r1.compare.checks import Interval
 from perception_r1.compare.clusters import clustered_mcnemar, clustered_se
+from perception_r1.compare.contrast import ArmSummary, Contrast, Plan
 from perception_r1.compare.effect import conditional_odds_ratio, paired_difference_ci
-from perception_r1.compare.family import ArmSummary, Contrast, compare_models, spread
+from perception_r1.compare.family import compare_models, spread
 from perception_r1.compare.judges import judge_agreement, rogan_gladen
 from perception_r1.compare.mcnemar import (
     bayes_beta_superiority,
@@ -42,6 +43,7 @@ __all__ = [
     "Interval",
     "JudgeErrors",
     "PairedCells",
+    "Plan",
     "adjust_pvalues",
     "bayes_beta_superiority",
     "clustered_mcnemar",

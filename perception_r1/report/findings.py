@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from perception_r1.compare.family import ArmSummary, Contrast, Kind
+from perception_r1.compare.contrast import UNTOUCHED, ArmSummary, Contrast, Kind
+from perception_r1.compare.corrections import Correction
 from perception_r1.compare.pools import Outcome
 
-SEEN = "full"  # the condition that the answer is about: nothing was done to the picture
 SEES: Outcome = "all facts right"
 ANSWERS: Outcome = "answer right"
 Rollouts = Mapping[str, Sequence[Mapping[str, float | None]]]
@@ -36,6 +36,7 @@ class Findings:
     made: str  # when
     control: str  # the arm that was trained where guessing does not pay; empty if none was
     rollouts: Rollouts
+    corrections: Sequence[Correction] = ()  # of tests of judged perception
 
     @property
     def world(self) -> bool:
@@ -50,14 +51,19 @@ class Setting(NamedTuple):
     benchmark: str
     condition: str
 
+    @property
+    def seen(self) -> bool:
+        """True if nothing was done to the picture: what the answer is about."""
+        return self.condition == UNTOUCHED
+
     def __str__(self) -> str:
-        return self.benchmark if self.condition == SEEN else f"{self.benchmark} ({self.condition})"
+        return self.benchmark if self.seen else f"{self.benchmark} ({self.condition})"
 
 
 def settings(findings: Findings) -> list[Setting]:
     """The benchmarks and conditions in the order of the contrasts, those with the untouched picture first."""
     found = dict.fromkeys(Setting(row.benchmark, row.condition) for row in findings.contrasts)
-    return sorted(found, key=lambda setting: setting.condition != SEEN)
+    return sorted(found, key=lambda setting: not setting.seen)
 
 
 def trained(findings: Findings) -> list[str]:
@@ -90,3 +96,14 @@ def seed_rows(contrasts: Sequence[Contrast]) -> list[Contrast]:
 def over_seeds(contrasts: Sequence[Contrast]) -> Contrast | None:
     """The first row over all seeds, if there is one."""
     return next((row for row in contrasts if row.seed is None), None)
+
+
+def claims(contrasts: Sequence[Contrast]) -> dict[Outcome, list[Contrast]]:
+    """The declared tests of which something is known by outcome, the primary one first."""
+    told = [row for row in contrasts if row.claimed and row.difference is not None]
+    order = sorted(dict.fromkeys(row.outcome for row in told), key=lambda outcome: not _primary(told, outcome))
+    return {outcome: [row for row in told if row.outcome == outcome] for outcome in order}
+
+
+def _primary(contrasts: Sequence[Contrast], outcome: Outcome) -> bool:
+    return any(row.standing == "primary" for row in contrasts if row.outcome == outcome)

@@ -8,10 +8,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from perception_r1.compare.family import BASE, EVERY, ArmSummary, Contrast
+from perception_r1.compare.contrast import BASE, EVERY, ArmSummary, Contrast
 from perception_r1.compare.pools import Outcome
 from perception_r1.compare.words import confidence, interval, percent, pvalue, signed
-from perception_r1.report import pictures
+from perception_r1.report import methods, pictures
 from perception_r1.report.findings import (
     ANSWERS,
     SEES,
@@ -57,7 +57,14 @@ def page(findings: Findings) -> str:
         besides=besides(findings),
         curve_arms=list(findings.rollouts),
         arm_class=lambda arm: pictures.arm_class(arms, arm),
-        settings=[_setting(findings, setting) for setting in settings(findings)],
+        settings=[_setting(findings, setting) for setting in _shown(findings)],
+        tests=methods.tests(findings),
+        design=methods.design(findings),
+        planned=methods.power(findings),
+        target=f"{100 * float(findings.config.get('compare', {}).get('power', 0.8)):g}\u00a0%",
+        explored=methods.exploratory(findings),
+        corrected=methods.corrected(findings.corrections),
+        arms=arms,
         terms=_curves(findings, arms),
         judge=_scalars(findings.judge),
         gates=[_gate(gate) for gate in findings.judge.get("gates", ())],
@@ -66,6 +73,12 @@ def page(findings: Findings) -> str:
         funnel=_funnel(findings.funnel),
         config=json.dumps(findings.config, indent=2, ensure_ascii=False, default=str),
     )
+
+
+def _shown(findings: Findings) -> list[Setting]:
+    """The benchmarks with the untouched picture; other conditions only where there is nothing else."""
+    found = settings(findings)
+    return [setting for setting in found if setting.seen] or found
 
 
 def _setting(findings: Findings, setting: Setting) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from perception_r1.compare.family import Contrast
+from perception_r1.compare.contrast import Contrast
 from perception_r1.compare.words import percent
 from perception_r1.report.findings import Rollouts, pairs, seed_rows
 

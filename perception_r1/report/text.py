@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from perception_r1.compare.family import BASE, EVERY, Contrast
+from perception_r1.compare.contrast import BASE, EVERY, Contrast
 from perception_r1.compare.pools import Outcome
 from perception_r1.compare.words import confidence, interval, pvalue, signed
 from perception_r1.report.findings import ANSWERS, SEES, Findings, Setting, over_seeds, pairs, rows, settings, trained
@@ -15,7 +15,7 @@ NOTHING = "-"
 OUTCOMES: tuple[Outcome, ...] = (ANSWERS, SEES)
 NOTE = (
     "Seeds: exact McNemar before and after, mid-p (clustered where items share a picture) arm against arm. "
-    "Means: t test over seeds. McNemar's test knows nothing of the luck of training: read the means. "
+    "Means: items and seeds crossed. McNemar's test knows nothing of the luck of training: read the means. "
     "* holds after Holm."
 )
 

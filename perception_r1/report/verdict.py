@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from perception_r1.compare.family import Contrast
+from perception_r1.compare.contrast import Contrast
 from perception_r1.compare.words import confidence, interval, p_is, percent, signed
-from perception_r1.report.findings import ANSWERS, SEEN, SEES, Findings, over_seeds, pairs, rows, seed_rows, settings
+from perception_r1.report.findings import ANSWERS, SEES, Findings, over_seeds, pairs, rows, seed_rows, settings
 
 TOO_SMALL = "Too small to tell: these runs show that every stage works, and support no conclusion."
 NO_FACTS = "Nothing is known of what the models see: no two arms were compared on items whose visual facts are known."
@@ -15,7 +15,7 @@ def verdict(findings: Findings) -> str:
     """Whether the second of the first two arms sees better than the first; a sentence a benchmark."""
     if findings.meaningless:
         return TOO_SMALL
-    shown = [setting for setting in settings(findings) if setting.condition == SEEN]
+    shown = [setting for setting in settings(findings) if setting.seen]
     met = [(setting, rows(findings, setting, "arm against arm", SEES)) for setting in shown]
     told = [(setting, _answer(next(pairs(contrasts)))) for setting, contrasts in met if contrasts]
     if len(told) < 2:
@@ -26,6 +26,12 @@ def verdict(findings: Findings) -> str:
 def _answer(contrasts: Sequence[Contrast]) -> str:
     """The sentence about one pair of arms on one benchmark."""
     over, single = over_seeds(contrasts), seed_rows(contrasts)
+    if not all(row.claimed for row in contrasts):
+        return f"Exploratory, as this contrast was not declared beforehand. {_told(over, single, contrasts)}"
+    return _told(over, single, contrasts)
+
+
+def _told(over: Contrast | None, single: Sequence[Contrast], contrasts: Sequence[Contrast]) -> str:
     if over:
         return f"{_claim(over)}: {_numbers(over)}{_chance(over)}, ahead in {over.c} of {over.n} seeds{_holm(over)}."
     if not single:
@@ -35,7 +41,7 @@ def _answer(contrasts: Sequence[Contrast]) -> str:
 
 
 def _claim(row: Contrast) -> str:
-    """What the interval over seeds allows to say."""
+    """What the interval over items and seeds allows to say."""
     if row.low is not None and row.low > 0:
         return "It sees better" if row.c == row.n else "It sees better on average, but not in every seed"
     if row.high is not None and row.high < 0:
@@ -53,7 +59,7 @@ def _chance(row: Contrast) -> str:
     """The interval, and whether it leaves room for no difference at all."""
     if row.low is None or row.high is None:
         return " (no interval can be given)"
-    of = "seeds" if row.seed is None else "items"
+    of = "items and seeds" if row.seed is None else "items"
     room = ", which includes 0" if row.low <= 0 <= row.high else ""
     return f" ({confidence(row.alpha)} interval over {of} {interval(row.low, row.high)}{room})"
 
@@ -69,7 +75,7 @@ def besides(findings: Findings) -> list[tuple[str, str]]:
     """What belongs beside the verdict, as (about what, what): how the arms answer, and what each came to see."""
     told = []
     for setting in settings(findings):
-        if setting.condition == SEEN:
+        if setting.seen:
             against = rows(findings, setting, "arm against arm", ANSWERS)
             changes = rows(findings, setting, "before and after", SEES)
             met = [("Answers", group) for group in list(pairs(against))[:1]]

@@ -1,0 +1,143 @@
+"""Judged differences put right: the truth is planted, and the correction must find it again."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from perception_r1.compare import JudgeErrors, Plan, compare_models, paired_misclassification_inverse
+from perception_r1.compare.corrections import Correction, corrections, judge_errors, of_all_facts, read_labels
+from perception_r1.records import Prediction
+
+Row = dict[str, Any]
+PLAN = Plan(contrasts=(("accuracy", "perception_r1"),))
+CONFUSION = ((95, 2, 3, 0), (4, 50, 46, 0), (6, 10, 84, 0))  # 95 of 100 found; 10 of 200 credited
+
+
+def rows_of(model: str, perceived: list[bool], facts: int = 1, **other: Any) -> Iterator[Row]:
+    blank = Prediction(
+        model=model, seed=0, benchmark="photos", item="", group="", stratum="x", condition="image", response="",
+        status="answered", value=None, rule="", gold="", correct=True, facts=facts, facts_right=0, facts_wrong=0,
+        perceived=None, tokens=1,
+    )  # fmt: skip
+    for i, right in enumerate(perceived):
+        made = dataclasses.replace(blank, item=f"i{i}", group=f"i{i}", perceived=right)
+        yield dataclasses.asdict(made) | other
+
+
+def put_right(rows: list[Row], errors: dict[str, JudgeErrors], labels: Any = None) -> list[Correction]:
+    return corrections(rows, compare_models(rows, PLAN), ["photos"], errors, labels)
+
+
+def test_error_rates_of_the_report_are_the_confusions_where_no_arm_has_its_own() -> None:
+    own = {"arm": "perception_r1", "sensitivity": 0.8, "specificity": 0.9, "n_pos": 50, "n_neg": 60}
+    found = judge_errors({"confusion": CONFUSION, "arms": [own]}, ["base", "perception_r1"])
+    assert found == {"base": JudgeErrors(0.95, 0.95, 100, 200), "perception_r1": JudgeErrors(0.8, 0.9, 50, 60)}
+
+
+def test_an_item_is_right_only_if_all_its_facts_are() -> None:
+    found = of_all_facts(JudgeErrors(0.9, 0.8, 100, 50), np.array([2, 2]))
+    assert (found.sensitivity, found.specificity) == (pytest.approx(0.81), pytest.approx(1 - 0.2 * 0.9))
+    # delta method: the variance of s**2 is (2 s)**2 s (1 - s) / 100, and .81 * .19 / n_pos must be that
+    assert found.n_pos == round(0.81 * 0.19 / ((2 * 0.9) ** 2 * 0.9 * 0.1 / 100))
+    single = dataclasses.astuple(of_all_facts(JudgeErrors(0.9, 0.8, 100, 50), np.array([1])))
+    assert single == pytest.approx((0.9, 0.8, 100, 50))
+
+
+def test_a_judge_kinder_to_one_arm_invents_a_difference_that_its_error_rates_take_out() -> None:
+    # of 1,000 items both arms see the same 400; the judge misses a tenth of the first arm's and none of the second's
+    truth = [i < 400 for i in range(1000)]
+    missed = [right and i % 10 != 0 for i, right in enumerate(truth)]
+    rows = [*rows_of("accuracy", missed), *rows_of("perception_r1", truth)]
+    errors = {"accuracy": JudgeErrors(0.9, 1.0, 200, 200), "perception_r1": JudgeErrors(1.0, 1.0, 200, 200)}
+    (found,) = put_right(rows, errors)
+    assert found.raw_difference == pytest.approx(0.04)
+    assert found.difference == pytest.approx(0.0, abs=1e-12)
+    assert found.low < 0 < found.high
+    assert (found.a, found.b, found.c, found.d) == pytest.approx((400, 0, 0, 600), abs=1e-6)
+    assert "+4.0 points as judged, 0.0 by the judge's error rates in each arm" in found.sentence
+
+
+def test_the_corrected_table_is_that_of_the_public_function() -> None:
+    first, second = [i % 3 == 0 for i in range(300)], [i % 2 == 0 for i in range(300)]
+    errors = {"accuracy": JudgeErrors(0.9, 0.95, 100, 120), "perception_r1": JudgeErrors(0.85, 0.9, 90, 80)}
+    (found,) = put_right([*rows_of("accuracy", first), *rows_of("perception_r1", second)], errors)
+    # a = 50, b = 50, c = 100, d = 100; the public function takes first less second, so the sign turns
+    public = paired_misclassification_inverse((50, 50, 100, 100), errors["accuracy"], errors["perception_r1"])
+    assert (found.difference, found.se) == pytest.approx((-public.difference, public.se))
+    assert (found.low, found.high) == pytest.approx((-public.high, -public.low))
+    assert (found.a, found.b, found.c, found.d) == pytest.approx((public.a, public.b, public.c, public.d))
+
+
+def test_errors_that_both_arms_share_only_stretch_the_difference() -> None:
+    rng, errors = np.random.default_rng(5), JudgeErrors(0.9, 0.9, 400, 400)
+    first, second = [i < 100 for i in range(400)], [i < 180 for i in range(400)]
+    rows = [*rows_of("accuracy", first), *rows_of("perception_r1", second)]
+    (found,) = put_right(rows, {"accuracy": errors, "perception_r1": errors})
+    assert found.difference == pytest.approx(0.2 / 0.8)
+    # by simulation: items drawn again, and one set of labels for both arms
+    c = rng.binomial(400, 80 / 400, 20_000) / 400
+    youden = (rng.binomial(400, 0.9, 20_000) + rng.binomial(400, 0.9, 20_000)) / 400 - 1
+    assert found.se == pytest.approx((c / youden).std(), rel=0.03)
+
+
+def test_labels_of_a_part_take_the_judges_bias_out() -> None:
+    rng = np.random.default_rng(2)
+    truth = rng.random((2, 2000)) < np.array([[0.4], [0.4]])
+    judged = truth & ~(
+        (rng.random((2, 2000)) < 0.2) & np.array([[True], [False]])
+    )  # a fifth of the first arm is missed
+    rows = [*rows_of("accuracy", judged[0].tolist()), *rows_of("perception_r1", judged[1].tolist())]
+    chosen = rng.choice(2000, 400, replace=False)
+    labels = {
+        ("photos", arm, 0): {f"i{i}": bool(truth[number, i]) for i in chosen}
+        for number, arm in enumerate(("accuracy", "perception_r1"))
+    }
+    (found,) = put_right(rows, {}, labels)
+    real = float((truth[1].astype(float) - truth[0]).mean())
+    assert found.raw_difference - real > 0.05 and not (found.raw_low or 0) <= real
+    assert found.low <= real <= found.high
+    assert (found.labelled, found.method) == (400, "people's labels")
+    assert "people's labels of 400 of 2,000 items" in found.sentence
+    both = put_right(rows, dict.fromkeys(("accuracy", "perception_r1"), JudgeErrors(0.9, 0.9)), labels)
+    assert [each.method for each in both] == ["error rates", "people's labels"]
+
+
+def test_people_who_saw_everything_need_no_judge() -> None:
+    rows = [*rows_of("accuracy", [True] * 10), *rows_of("perception_r1", [True] * 10)]
+    labels = {
+        ("photos", arm, 0): {f"i{i}": i < most for i in range(10)}
+        for arm, most in (("accuracy", 3), ("perception_r1", 7))
+    }
+    (found,) = put_right(rows, {}, labels)
+    assert (found.difference, found.weight) == (pytest.approx(0.4), 0.0)
+
+
+def test_what_the_truth_tells_is_not_put_right() -> None:
+    rows = [*rows_of("accuracy", [True, False]), *rows_of("perception_r1", [True, True])]
+    errors = dict.fromkeys(("accuracy", "perception_r1"), JudgeErrors(0.9, 0.9))
+    assert corrections(rows, compare_models(rows, PLAN), [], errors) == []
+
+
+HEAD = {"benchmark": "photos", "model": "a", "seed": "0", "item": "i1", "perceived": "1"}
+
+
+def test_labels_are_read_by_run_and_item() -> None:
+    found = read_labels([HEAD, HEAD | {"item": "i2", "perceived": "False"}, HEAD | {"model": "b"}])
+    assert found == {("photos", "a", 0): {"i1": True, "i2": False}, ("photos", "b", 0): {"i1": True}}
+
+
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        pytest.param([HEAD | {"perceived": "yes"}], "row 1 .*must be 0, 1, true or false, got 'yes'", id="value"),
+        pytest.param([HEAD | {"seed": "x"}], "row 1 .*seed must be a whole number, got 'x'", id="seed"),
+        pytest.param([HEAD, HEAD], "row 2 .*'i1' of a comes twice", id="twice"),
+        pytest.param([{"benchmark": "photos"}], "has no model; columns there: benchmark", id="column"),
+    ],
+)
+def test_labels_that_are_none_are_refused(records: list[dict[str, str]], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        read_labels(records)
