@@ -99,6 +99,20 @@ def power(p10: float, p01: float, n: int | None, alpha: float, power: float, as_
 COMPARE_COMMANDS = (mcnemar, power)
 
 
+def with_paper(command: click.Command) -> click.Command:
+    """The stage's command with --paper, which checks the paper's tests instead: it needs no configuration, no store."""
+    stage = command.callback
+    assert stage is not None
+
+    def chosen(paper: bool, **given: Any) -> Any:
+        return _paper(0.05, given["as_json"]) if paper else stage(**given)
+
+    says = "Check the three tests that the Perception-R1 paper reports, and do nothing else."
+    command.params.append(click.Option(["--paper"], is_flag=True, help=says))
+    command.callback = chosen
+    return command
+
+
 @contextmanager
 def usage_errors() -> Iterator[None]:
     """Turns the library's refusal of its arguments into a usage error (exit code 2)."""

@@ -3,12 +3,13 @@
 import importlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
+from flows.compare_commands import with_paper
 from flows.processes import ServicesError
 from flows.screen import print_json
 from flows.services import HOME, server_url
@@ -68,7 +69,12 @@ def _command(stage: str, says: str) -> click.Command:
     return command
 
 
-STAGE_COMMANDS = tuple(_command(stage, says) for stage, says in STAGES.items())
+def _commands() -> Iterator[click.Command]:
+    for stage, says in STAGES.items():
+        yield with_paper(_command(stage, says)) if stage == "compare" else _command(stage, says)
+
+
+STAGE_COMMANDS = tuple(_commands())
 
 
 def _run(stage: str, *parameters: Any) -> Any:

@@ -140,9 +140,10 @@ def test_a_study_is_planned() -> None:
     assert "0.566" in said
 
 
-def test_the_paper_is_checked() -> None:
-    found = answer("mcnemar", "--paper")
+@pytest.mark.parametrize("command", ["mcnemar", "compare"])
+def test_the_paper_is_checked(command: str) -> None:
+    found = answer(command, "--paper")
     assert [row["holm_exact"] for row in found] == [0.4375, 0.6875, 0.11572265625]
-    said = ask("mcnemar", "--paper").output
+    said = ask(command, "--paper").output
     for part in ("0.1157", "0.566", "none of the three holds at 0.05"):
         assert part in said
