@@ -1,7 +1,9 @@
 """The commands that answer questions of statistics at the prompt. Thin: each asks the library and shows the answer."""
 
 import csv
+import glob
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -31,8 +33,16 @@ power_option = click.option("--power", default=0.8, show_default=True, help="The
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Two files with a row an item, before and after.",
 )
-@click.option("--id", "item", default="id", show_default=True, help="The column of --csv that names the item.")
-@click.option("--correct", default="correct", show_default=True, help="The column of --csv with 0, 1, true or false.")
+@click.option(
+    "--parquet",
+    "pattern",
+    metavar="FILES",
+    help="All pairs of any number of models: Parquet files of one model and benchmark each, as 'folder/*.parquet'.",
+)
+@click.option("--id", "item", default="id", show_default=True, help="The column of the files that names the item.")
+@click.option(
+    "--correct", default="correct", show_default=True, help="The column of the files with 0, 1, true or false."
+)
 @click.option("--paper", is_flag=True, help="Check the three tests that the Perception-R1 paper reports.")
 @alpha_option
 @as_json
@@ -42,6 +52,7 @@ def mcnemar(
     a: int | None,
     d: int | None,
     files: tuple[Path, Path] | None,
+    pattern: str | None,
     item: str,
     correct: str,
     paper: bool,
@@ -54,14 +65,17 @@ def mcnemar(
     perception-r1 mcnemar --b 2 --c 10
     perception-r1 mcnemar --b 2 --c 10 --a 20 --d 18
     perception-r1 mcnemar --csv before.csv after.csv
+    perception-r1 mcnemar --parquet 'results/*.parquet' --id item
     perception-r1 mcnemar --paper
     """
-    ways = [b is not None or c is not None or a is not None or d is not None, bool(files), paper]
+    ways = [b is not None or c is not None or a is not None or d is not None, bool(files), bool(pattern), paper]
     if sum(ways) != 1:
-        raise click.UsageError("say one of: --b and --c, --csv with two files, --paper")
+        raise click.UsageError("say one of: --b and --c, --csv with two files, --parquet, --paper")
     with usage_errors():
         if paper:
             _paper(alpha, as_json)
+        elif pattern:
+            _all_pairs(pattern, item, correct, alpha, as_json)
         elif files:
             _show(_from_files(files, item, correct), alpha, as_json)
         else:
@@ -137,6 +151,43 @@ def _read(path: Path, item: str, correct: str) -> dict[Any, bool]:
             return read_outcomes(csv.DictReader(lines), item, correct)
     except (ValueError, csv.Error) as error:  # UnicodeDecodeError is a ValueError
         raise click.UsageError(f"{path}: {error}") from None
+
+
+def _all_pairs(pattern: str, item: str, correct: str, alpha: float, as_json: bool) -> None:
+    """Every pair of models on every benchmark, adjusted as one family."""
+    from perception_r1.compare import pairwise_mcnemar
+    from perception_r1.compare.checks import between
+
+    level = between(alpha, "alpha")
+    found = pairwise_mcnemar(counted(pattern, item, correct))
+    if as_json:
+        print_json([asdict(test) for test in found])
+        return
+    held = sum(test.p_holm <= level for test in found)
+    click.echo(f"{len(found):,} exact tests, Holm as one family: {held:,} hold at {alpha:g}.\n")
+    columns = ["benchmark", "first", "second", "both", "only first", "only second", "neither", "exact p", "Holm"]
+    cells = ([t.benchmark, t.first, t.second, *(f"{cell:,}" for cell in (t.a, t.b, t.c, t.d))] for t in found)
+    rows = ([*row, f"{t.p_exact:.4g}", f"{t.p_holm:.4g}"] for row, t in zip(cells, found, strict=True))
+    print_table(columns, rows, right=tuple(columns[3:]))
+
+
+def counted(pattern: str, item: str, correct: str) -> dict[str, tuple[list[str], Any]]:
+    """The models of each benchmark and how often each combination of them is right, counted in the files."""
+    import storage
+
+    benchmarks: dict[str, dict[str, Path]] = {}
+    for file in sorted(Path(name) for name in glob.glob(pattern)):  # noqa: PTH207, as pathlib takes no absolute patterns
+        said = storage.constants(file, ("benchmark", "condition", "model", "seed"))
+        benchmark = " ".join(str(said[name]) for name in ("benchmark", "condition") if name in said)
+        model = " ".join(str(said[name]) for name in ("model", "seed") if name in said) or file.stem
+        if other := benchmarks.setdefault(benchmark, {}).get(model):
+            raise ValueError(f"{file} and {other} are both of {model} on {benchmark or 'the same items'}")
+        benchmarks[benchmark][model] = file
+    if not any(len(files) > 1 for files in benchmarks.values()):
+        raise ValueError(f"{pattern!r} names no two files of different models on the same benchmark")
+    with ThreadPoolExecutor() as pool:  # each benchmark is a query of its own
+        found = pool.map(lambda files: storage.joint(list(files.values()), item, correct), benchmarks.values())
+        return {name: (list(files), rows) for (name, files), rows in zip(benchmarks.items(), found, strict=True)}
 
 
 def _counts(a: int | None, b: int | None, c: int | None, d: int | None, alpha: float, as_json: bool) -> None:

@@ -31,6 +31,7 @@ from storage.care import Collection, Finding, Usage, du, gc, verify
 from storage.catalog import save, sql, write_database
 from storage.diff import Diff, diff
 from storage.errors import StoreError
+from storage.joint import Combination, constants, joint
 from storage.lineage import Change, Lineage, Why, lineage, why
 from storage.logs import Log
 from storage.provenance import Code, code_of
@@ -44,6 +45,7 @@ __all__ = [
     "Change",
     "Code",
     "Collection",
+    "Combination",
     "Diff",
     "Finding",
     "Lineage",
@@ -59,11 +61,13 @@ __all__ = [
     "artifacts",
     "cause_of",
     "code_of",
+    "constants",
     "diff",
     "du",
     "export",
     "gc",
     "import_bundle",
+    "joint",
     "lineage",
     "open_store",
     "save",

@@ -211,6 +211,11 @@ def _not_a_pattern(path: str) -> str:
     return re.sub(r"([][*?{}])", r"[\1]", path)
 
 
+def one_file(path: Path) -> str:
+    """The path as an SQL literal that DuckDB takes for this very file."""
+    return text(_not_a_pattern(str(path)))
+
+
 def text(value: str) -> str:
     """The value as an SQL literal."""
     return "'" + value.replace("'", "''") + "'"

@@ -88,4 +88,5 @@ def test_every_public_function_is_asked() -> None:
     assert public - asked == {
         *("pair_outcomes", "read_outcomes", "paper_check", "paired_misclassification"),
         *("compare_models", "spread"),  # of whole studies: test_family.py
+        "pairwise_mcnemar",  # test_pairwise.py
     }

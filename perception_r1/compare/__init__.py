@@ -27,6 +27,7 @@ from perception_r1.compare.misclassification import (
 )
 from perception_r1.compare.multiplicity import adjust_pvalues, cochrans_q
 from perception_r1.compare.pairing import PairedCells, pair_outcomes, read_outcomes
+from perception_r1.compare.pairwise import PairwiseTest, pairwise_mcnemar
 from perception_r1.compare.paper import PAPER_ITEMS, PAPER_TESTS, paper_check
 from perception_r1.compare.power import mcnemar_power, mcnemar_sample_size
 from perception_r1.compare.ppi import ppi_paired_difference
@@ -43,6 +44,7 @@ __all__ = [
     "Interval",
     "JudgeErrors",
     "PairedCells",
+    "PairwiseTest",
     "Plan",
     "adjust_pvalues",
     "bayes_beta_superiority",
@@ -68,6 +70,7 @@ __all__ = [
     "paired_misclassification_forward",
     "paired_misclassification_inverse",
     "paired_signflip_permutation",
+    "pairwise_mcnemar",
     "paper_check",
     "ppi_paired_difference",
     "proportion_ci",
