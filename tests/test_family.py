@@ -314,7 +314,7 @@ def test_an_arm_that_is_not_there_is_refused_by_name() -> None:
 
 def test_a_declared_side_that_is_not_there_is_refused_by_name() -> None:
     with pytest.raises(
-        ValueError, match=r"'accuracy@none' has no predictions on world; there are accuracy@image, base"
+        ValueError, match=r"'accuracy@none' has no predictions on world; there are accuracy@full, base"
     ):
         compare_models(three_seeds(), Plan(contrasts=(("accuracy@none", "accuracy"),)))
 

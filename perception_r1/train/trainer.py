@@ -46,7 +46,8 @@ class PerceptionTrainer(GRPOTrainer):  # type: ignore[misc, unused-ignore]
             )
         perceives = "perception" in scoring.terms_of(spec)
         self.judging = Judging(judge, spec.train) if judge and perceives else None
-        self._vision = vision_tokens(processor)
+        # transformers is told by TRL to say no image's mark; one of a video, without a video, harms no forward
+        self._vision = vision_tokens(processor) if self.use_vllm else [processor.image_token_id]
         if self.use_vllm:
             mark = processor.image_token_id
             preflight.guard(self.vllm_generation, mark, colocated=self.vllm_mode == "colocate")
