@@ -185,7 +185,7 @@ def counted(pattern: str, item: str, correct: str) -> dict[str, tuple[list[str],
         benchmarks[benchmark][model] = file
     if not any(len(files) > 1 for files in benchmarks.values()):
         raise ValueError(f"{pattern!r} names no two files of different models on the same benchmark")
-    with ThreadPoolExecutor() as pool:  # each benchmark is a query of its own
+    with ThreadPoolExecutor(2) as pool:  # each benchmark is a query of its own, which alone is not on every core
         found = pool.map(lambda files: storage.joint(list(files.values()), item, correct), benchmarks.values())
         return {name: (list(files), rows) for (name, files), rows in zip(benchmarks.items(), found, strict=True)}
 

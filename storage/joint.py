@@ -7,6 +7,7 @@ program from one list hold their keys in the same order, byte for byte, and are 
 """
 
 import hashlib
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,11 +15,12 @@ from typing import Any, NamedTuple
 import duckdb
 import pyarrow.parquet as pq
 
-from storage.catalog import one_file, quoted
+from storage.catalog import one_file, quoted, text
 from storage.errors import BadData
 
 SQL = Path(__file__).parent / "sql"
 MOST_FILES = 62  # bits of a signed integer of SQL
+MEMORY = "800MB"  # of a join by key; what is more goes to a temporary folder
 
 
 class Combination(NamedTuple):
@@ -36,7 +38,8 @@ def joint(files: Sequence[Path], key: str, value: str) -> list[Combination]:
     for file in files:
         _check_columns(file, key, value)
     every = (1 << len(files)) - 1
-    with duckdb.connect() as connection:
+    with tempfile.TemporaryDirectory() as spill, duckdb.connect() as connection:
+        connection.execute(f"SET memory_limit = '{MEMORY}'; SET temp_directory = {text(spill)}")
         in_order = len({_bytes_of(file, key) for file in files}) == 1 and _once(connection, files[0], key)
         query = _in_order(files, value) if in_order else _by_key(files, key, value)
         found = connection.execute(query).fetchall()

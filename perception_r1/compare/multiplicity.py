@@ -42,15 +42,16 @@ def adjust_pvalues(p: Sequence[float], method: Method = "holm") -> list[float]:
     that are independent or positively dependent); bh and by bound the share of false claims (by under any dependence).
     """
     values = numbers(p, "p")
-    if values.min() < 0 or values.max() > 1:
-        raise ValueError(f"p must lie between 0 and 1, got {values[(values < 0) | (values > 1)][0]:g}")
     if method not in get_args(Method):
         raise ValueError(f"method {method!r} is unknown; known: {', '.join(get_args(Method))}")
+    order = values.argsort()
+    ascending = values[order]
+    if ascending[0] < 0 or ascending[-1] > 1:
+        raise ValueError(f"p must lie between 0 and 1, got {values[(values < 0) | (values > 1)][0]:g}")
     if method == "bonferroni":  # needs no order
         return _as_list(values * float(len(values)))
-    order = values.argsort()
     adjusted = np.empty_like(values)
-    adjusted[order] = STEPWISE[method](values[order])
+    adjusted[order] = STEPWISE[method](ascending)
     return _as_list(adjusted)
 
 
@@ -60,19 +61,19 @@ def _as_list(adjusted: Numbers) -> list[float]:
 
 
 def _holm(p: Numbers) -> Numbers:
-    return np.maximum.accumulate(p * np.arange(len(p), 0, -1))
+    return np.maximum.accumulate(p * np.arange(float(len(p)), 0, -1))
 
 
 def _hochberg(p: Numbers) -> Numbers:
-    return _from_above(p * np.arange(len(p), 0, -1))
+    return _from_above(p * np.arange(float(len(p)), 0, -1))
 
 
 def _bh(p: Numbers) -> Numbers:
-    return _from_above(p * (len(p) / np.arange(1, len(p) + 1)))
+    return _from_above(p * (len(p) / np.arange(1.0, len(p) + 1)))
 
 
 def _by(p: Numbers) -> Numbers:
-    return _bh(p * float((1 / np.arange(1, len(p) + 1)).sum()))
+    return _bh(p * float((1 / np.arange(1.0, len(p) + 1)).sum()))
 
 
 def _hommel(p: Numbers) -> Numbers:
