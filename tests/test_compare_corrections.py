@@ -32,7 +32,7 @@ def put_right(rows: list[Row], errors: dict[str, JudgeErrors], labels: Any = Non
 
 
 def test_error_rates_of_the_report_are_the_confusions_where_no_arm_has_its_own() -> None:
-    own = {"arm": "perception_r1", "sensitivity": 0.8, "specificity": 0.9, "n_pos": 50, "n_neg": 60}
+    own = {"arm": "perception_r1", "sensitivity": 0.8, "specificity": 0.9, "positives": 50, "negatives": 60}
     found = judge_errors({"confusion": CONFUSION, "arms": [own]}, ["base", "perception_r1"])
     assert found == {"base": JudgeErrors(0.95, 0.95, 100, 200), "perception_r1": JudgeErrors(0.8, 0.9, 50, 60)}
 

@@ -313,9 +313,7 @@ def test_an_arm_that_is_not_there_is_refused_by_name() -> None:
 
 
 def test_a_declared_side_that_is_not_there_is_refused_by_name() -> None:
-    with pytest.raises(
-        ValueError, match=r"'accuracy@none' has no predictions on world; there are accuracy@full, base"
-    ):
+    with pytest.raises(ValueError, match=r"'accuracy@none' has no predictions on world; there are accuracy@full, base"):
         compare_models(three_seeds(), Plan(contrasts=(("accuracy@none", "accuracy"),)))
 
 
@@ -323,6 +321,12 @@ def test_a_table_of_columns_gives_what_its_rows_give() -> None:
     rows = random_study(("full", "none"))
     assert compare_models(pa.Table.from_pylist(rows)) == compare_models(rows)
     assert spread(pa.Table.from_pylist(rows)) == spread(rows)
+
+
+def test_only_the_first_response_to_an_item_counts() -> None:
+    rows = [*arm("a", 0, "10"), *arm("b", 0, "11")]
+    again = [r | {"sample": 1, "correct": False} for r in rows]
+    assert compare_models(rows + again) == compare_models(rows)
 
 
 def test_the_order_of_the_predictions_does_not_matter() -> None:

@@ -53,10 +53,10 @@ class Correction:
 def judge_errors(report: Mapping[str, Any], arms: Iterable[str]) -> dict[str, JudgeErrors]:
     """The judge's error rates on single facts for each arm, from its report; the whole gold set's where none are.
 
-    `arms` of a report is a list of mappings with arm, sensitivity, specificity, and the labels n_pos and n_neg behind
-    them; `confusion` has rows supported, contradicted and absent, and columns of these and unknown.
+    `arms` of a report is a list of mappings with arm, sensitivity, specificity, and the labels behind them, positives
+    and negatives; `confusion` has rows supported, contradicted and absent, and columns of these and unknown.
     """
-    own = {row["arm"]: row for row in report.get("arms") or () if {"arm", "sensitivity", "specificity"} <= row.keys()}
+    own = {row["arm"]: row for row in report.get("arms") or ()}
     cells = np.asarray(report["confusion"], dtype=np.int64)
     pos, neg = int(cells[0].sum()), int(cells[1:].sum())
     whole = JudgeErrors(cells[0, 0] / max(1, pos), 1 - cells[1:, 0].sum() / max(1, neg), pos or None, neg or None)
@@ -64,7 +64,7 @@ def judge_errors(report: Mapping[str, Any], arms: Iterable[str]) -> dict[str, Ju
 
 
 def _own(row: Mapping[str, Any]) -> JudgeErrors:
-    return JudgeErrors(row["sensitivity"], row["specificity"], row.get("n_pos"), row.get("n_neg"))
+    return JudgeErrors(row["sensitivity"], row["specificity"], row["positives"] or None, row["negatives"] or None)
 
 
 def of_all_facts(errors: JudgeErrors, facts: NDArray[np.int64]) -> JudgeErrors:

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 Outcome = Literal["answer right", "all facts right"]
@@ -23,6 +24,7 @@ COLUMNS = {  # of predictions: all that a comparison reads
     "correct": pa.bool_(),
     "facts": pa.int64(),
     "perceived": pa.bool_(),
+    "sample": pa.int64(),  # only the first response to an item counts: others were drawn to measure something else
 }
 UNKNOWN, NONE = -1, -2  # an outcome that is not known; an item that has no such outcome
 
@@ -61,6 +63,7 @@ class Pool:
 def pools(predictions: pa.Table | Iterable[Mapping[str, Any]]) -> list[Pool]:
     """The predictions by benchmark and outcome; items without known facts have no second outcome."""
     table = predictions if isinstance(predictions, pa.Table) else _as_table(predictions)
+    table = table.filter(pc.equal(table["sample"], 0))
     if not table.num_rows:
         return []
     coded = {name: _coded(table[name]) for name in COLUMNS if COLUMNS[name] == pa.string()}

@@ -102,7 +102,8 @@ def design(findings: Findings) -> Mapping[str, Any]:
     families = Counter(row.family for rows in declared.values() for row in rows if row.p is not None)
     return {
         "alpha": told[0].alpha if told else 0.05,
-        "benchmarks": [str(setting) for setting in settings(findings)],
+        "benchmarks": list(dict.fromkeys(setting.benchmark for setting in settings(findings))),
+        "conditions": [setting.condition for setting in settings(findings) if not setting.seen],
         "seeds": len({row.seed for row in told}),
         "pairs": max((row.n + row.items_left_out for row in told), default=0),
         "declared": bool(declared),
