@@ -163,7 +163,7 @@ def test_a_run_that_is_killed_halfway_repeats_no_more_than_was_under_way(tmp_pat
             [*words, server.url, str(tmp_path / "j"), "0"], env=environment, capture_output=True, text=True, check=True
         )
         assert done.stdout.strip() == "80"
-        assert server.requests <= 80 + 8
+        assert server.requests <= 80 + 2 * 8, "what was under way, and what had landed and was not written down yet"
 
 
 # ---------------------------------------------------------------- unfit replies
@@ -265,10 +265,14 @@ def test_instructions_inside_a_problem_stay_in_the_users_message() -> None:
 
 
 def test_every_failure_survives_the_journal(journal: Open) -> None:
-    said: list[EndpointError] = [Malformed("m"), Truncated("t")]
+    said: list[EndpointError] = [Malformed("m"), Truncated("t").after(7, 2, 0.5)]
     first = journal()
     for number, failure in enumerate(said):
         first.add(f"{number}.0", failure)
     first.close()
     kept = journal()
     assert [(type(kept[f"{n}.0"]), str(kept[f"{n}.0"])) for n in range(2)] == [(Malformed, "m"), (Truncated, "t")]
+    bill = asker(Talkative(lambda request, n: "x"), kept).bill
+    assert (bill.requests, bill.failures, bill.tokens, bill.usd) == (2, 2, 9, 0.5), (
+        "a reply that was cut off is paid for"
+    )

@@ -53,9 +53,7 @@ class Bill:
     def add(self, outcome: Outcome) -> None:
         """Counts a reply."""
         self.requests += 1
-        if isinstance(outcome, EndpointError):
-            self.failures += 1
-            return
+        self.failures += isinstance(outcome, EndpointError)  # a reply that was cut off is paid for, too
         self.prompt_tokens += outcome.prompt_tokens
         self.completion_tokens += outcome.completion_tokens
         self.usd += outcome.cost_usd

@@ -101,19 +101,15 @@ class Journal:
 
 
 def _record(outcome: Outcome) -> dict[str, Any]:
+    cost = {"tokens": [outcome.prompt_tokens, outcome.completion_tokens], "usd": outcome.cost_usd}
     if isinstance(outcome, EndpointError):
-        return {"failure": type(outcome).__name__, "says": str(outcome)}
-    return {
-        "text": outcome.text,
-        "tokens": [outcome.prompt_tokens, outcome.completion_tokens],
-        "took_s": outcome.latency_s,
-        "usd": outcome.cost_usd,
-    }
+        return {"failure": type(outcome).__name__, "says": str(outcome), **cost}
+    return {"text": outcome.text, "took_s": outcome.latency_s, **cost}
 
 
 def _outcome(record: dict[str, Any]) -> Outcome:
+    asked, used = record["tokens"]
     if "failure" in record:
         kind: type[EndpointError] = getattr(errors, record["failure"])
-        return kind(record["says"])
-    asked, used = record["tokens"]
+        return kind(record["says"]).after(asked, used, record["usd"])
     return Reply(record["text"], asked, used, record["took_s"], record["usd"])

@@ -112,10 +112,14 @@ def given_trajectories(problems: Iterable[Problem], given: Iterable[Given], grad
 def fit(reply: Reply) -> Outcome:
     """The reply, or the failure that it is."""
     if not reply.text.strip():
-        return Malformed("an empty reply")
+        return _with_cost(Malformed("an empty reply"), reply)
     if DECLINES.match(reply.text):
-        return Refused(f"the model declines: {' '.join(reply.text.split())[:80]}")
+        return _with_cost(Refused(f"the model declines: {' '.join(reply.text.split())[:80]}"), reply)
     return reply
+
+
+def _with_cost(failure: EndpointError, reply: Reply) -> EndpointError:
+    return failure.after(reply.prompt_tokens, reply.completion_tokens, reply.cost_usd)
 
 
 def seed_of(seed: int, problem: str, sample: int, attempt: int = 0) -> int:
@@ -142,9 +146,9 @@ def _says_more_than_its_letters(choices: tuple[str, ...]) -> bool:
 
 def _trajectory(problem: Problem, sample: int, said: Outcome, grade: Grade) -> Trajectory:
     name = f"{problem.id}/{sample}"
+    tokens = said.prompt_tokens + said.completion_tokens
     if isinstance(said, EndpointError):
-        return Trajectory(name, problem.id, sample, "", None, False, reason_of(said), 0, 0.0)
+        return Trajectory(name, problem.id, sample, "", None, False, reason_of(said), tokens, said.cost_usd)
     answer, correct = grade(said.text, problem)
     dropped = "" if correct else "no answer" if answer is None else "wrong answer"
-    tokens = said.prompt_tokens + said.completion_tokens
     return Trajectory(name, problem.id, sample, said.text, answer, correct, dropped, tokens, said.cost_usd)
