@@ -43,6 +43,7 @@ def _command(stage: str, says: str) -> click.Command:
     @click.option(
         "--accept-judge", metavar="REASON", default="", help="Train on a judge that failed its gates, and why."
     )
+    @click.option("--strict", is_flag=True, help="A row of the data set that cannot be used ends the run.")
     @click.option("--no-prefect", is_flag=True, help="Without Prefect: the same stages as plain Python.")
     @click.option("--json", "as_json", is_flag=True, help="Print the artifacts that were made or found as JSON.")
     @click.pass_obj
@@ -53,6 +54,7 @@ def _command(stage: str, says: str) -> click.Command:
         overrides: tuple[str, ...],
         force: bool,
         accept_judge: str,
+        strict: bool,
         no_prefect: bool,
         as_json: bool,
     ) -> None:
@@ -60,7 +62,7 @@ def _command(stage: str, says: str) -> click.Command:
 
         if accept_judge:
             overrides = (*overrides, f"validate.accept={json.dumps(accept_judge, ensure_ascii=False)}")
-
+        overrides += ("annotate.problems.strict=true",) * strict
         load(config, profile, overrides)  # what is wrong with it is said before anything heavy is imported
         _prepare(no_prefect)
         made = _run(stage, str(config), profile, overrides, str(store or ""), force)

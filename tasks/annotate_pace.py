@@ -5,6 +5,7 @@ import time
 
 from perception_r1.annotate.asking import Bill
 from tasks.pages import Watch
+from tasks.progress import say
 
 TOLD_EVERY_S = 30.0
 
@@ -24,6 +25,6 @@ def pace(watch: Watch, bill: Bill) -> Watch:
         if now_s - told_s > TOLD_EVERY_S and not sys.stderr.isatty():
             told_s = now_s
             left = f"{(total - done) / rate:,.0f} s left"
-            print(f"  {done:,} of {total:,}: {says}, {left}", file=sys.stderr)
+            say(f"  {done:,} of {total:,}: {says}, {left}")
 
     return show

@@ -13,7 +13,7 @@ from perception_r1.sections import Origin, identity
 from perception_r1.table import records_of, schema_of, table_of
 from storage import Artifact, Run, Store, stage
 from tasks.job import Job
-from tasks.progress import watching
+from tasks.progress import say, watching
 
 AT_ONCE = 16  # problems with their pictures
 KINDS: dict[Origin, tuple[GivenKind, ...]] = {
@@ -37,7 +37,20 @@ def read_problems(job: Job) -> Run:
         return made | ({f"given/{job.name()}": late(given, Given)} if kinds else {})
 
     with watching("annotate: problems"):
-        return stage(job.store, "problems", [], config, body)
+        run = stage(job.store, "problems", [], config, body)
+    _tell(job, run[f"refusals/{job.name()}"])
+    return run
+
+
+def _tell(job: Job, refusals: Artifact) -> None:
+    """Says how many rows were refused, also where they were found; with strict one is too many."""
+    if not refusals.rows:
+        return
+    first = next(job.store.stream(refusals)).slice(0, 1).to_pylist()[0]
+    if job.config.annotate.problems.strict:
+        raise BadProblem(f"{first['row']}: {first['reason']}")
+    told = f"the first: {first['row']}: {first['reason']}"
+    say(f"  {refusals.rows:,} rows refused, {told}; all of them: perception-r1 show {refusals.version}")
 
 
 def _problems(rows: Iterable[Taken | Refusal], refusals: list[Refusal], given: list[Given]) -> Iterator[pa.Table]:
