@@ -68,13 +68,13 @@ def _example(problem: Problem, facts: Sequence[Annotation]) -> str:
     )
 
 
-def thumbnail(image: bytes) -> bytes:
-    """The picture as a PNG of at most 256 pixels a side."""
+def thumbnail(image: bytes, side: int = SIDE) -> bytes:
+    """The picture as a PNG of at most so many pixels a side."""
     from PIL import Image
 
     with Image.open(io.BytesIO(image)) as opened:
         small = opened.convert("RGB")
-    small.thumbnail((SIDE, SIDE))
+    small.thumbnail((side, side))
     data = io.BytesIO()
     small.save(data, "PNG", optimize=True)
     return data.getvalue()
