@@ -32,8 +32,8 @@ def annotate(job: Job) -> Run:
     run = _cleaned(job, read, models)
     said = {f"trajectories/{job.name()}": models[0][f"trajectories/{job.name()}"]} if models else {}
     run = replace(run, outputs=dict(sorted((run.outputs | said).items())))
-    publish_table("annotate", ["step", "count"], counted(job, run), "From problems to clean annotations")
     if inside_run():
+        publish_table("annotate", ["step", "count"], counted(job, run), "From problems to clean annotations")
         publish_markdown("annotations", _page(job, read, run, models))
     return run
 

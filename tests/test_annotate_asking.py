@@ -235,7 +235,9 @@ def test_a_spent_budget_stops_and_a_larger_one_goes_on(journal: Open, limit: dic
 
 
 def test_a_budget_that_is_just_enough_is_enough() -> None:
-    asker(Talkative(lambda request, n: "hello"), bill=Bill(most_tokens=45)).ask(questions("a", "b", "c"), 3)
+    one = asker(Talkative(lambda request, n: "hello"), bill=Bill(most_tokens=45))
+    one.ask(questions("a", "b", "c"), 3)
+    assert (one.bill.tokens, one.bill.is_spent) == (45, True)
 
 
 def test_what_is_under_way_when_the_budget_is_spent_is_kept(journal: Open) -> None:

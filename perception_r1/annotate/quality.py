@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from perception_r1 import sections
 from perception_r1.annotate.statements import Key, Quantity, key_of
-from perception_r1.compare.proportion import proportion_ci
 from perception_r1.errors import ConfigError
 from perception_r1.records import Annotation, FactType
 from perception_r1.world import charts
@@ -97,6 +96,8 @@ def _row(
 
 
 def _share(k: int, n: int) -> tuple[float, float, float] | tuple[None, None, None]:
+    from perception_r1.compare.proportion import proportion_ci  # scipy takes half a second to import
+
     if not n:
         return None, None, None
     interval = proportion_ci(k, n).wilson

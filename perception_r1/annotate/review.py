@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from perception_r1.annotate.page import thumbnail
-from perception_r1.compare.proportion import proportion_ci
 from perception_r1.errors import ConfigError
 from perception_r1.records import Annotation, Problem
 
@@ -172,6 +171,8 @@ def _right(what: str, reviews: Sequence[Review]) -> Finding:
 
 
 def _finding(what: str, k: int, n: int) -> Finding:
+    from perception_r1.compare.proportion import proportion_ci  # scipy takes half a second to import
+
     if not n:
         return Finding(what, 0, 0, None, None, None)
     interval = proportion_ci(k, n).wilson
