@@ -14,6 +14,7 @@ where that fails the verdict is unknown, and `decided_by` says why.
 from perception_r1.judges.cache import VerdictCache
 from perception_r1.judges.llm import Case, Judge, open_judge
 from perception_r1.judges.matcher import Decision, match
+from perception_r1.judges.pairwise import Pairing, Preference, prefer, worth
 from perception_r1.judges.parse import parse_reply
 from perception_r1.judges.part import perception_part
 from perception_r1.judges.prompt import RUBRICS, prompt_digest
@@ -21,6 +22,6 @@ from perception_r1.judges.scores import Rule, score
 from perception_r1.judges.tally import Counts, Tally
 
 __all__ = [
-    "RUBRICS", "Case", "Counts", "Decision", "Judge", "Rule", "Tally", "VerdictCache", "match", "open_judge",
-    "parse_reply", "perception_part", "prompt_digest", "score",
+    "RUBRICS", "Case", "Counts", "Decision", "Judge", "Pairing", "Preference", "Rule", "Tally", "VerdictCache",
+    "match", "open_judge", "parse_reply", "perception_part", "prefer", "prompt_digest", "score", "worth",
 ]  # fmt: skip

@@ -10,21 +10,24 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perception_r1.errors import PerceptionError
-from perception_r1.records import Asking, Verdict
+from perception_r1.records import Asking, Judgement, Verdict
+
+if TYPE_CHECKING:
+    from perception_r1.judges.llm import Case
 
 BUSY_S = 30.0  # for another process to finish its write
 BUFFERED = 256  # rows; a run that is killed loses no more
+RECENT = 1 << 16  # cases that are kept in memory, too
 _SQL = Path(__file__).parent / "sql"
 _NOBODY = (None,) * 7
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What is known about one annotation in one response, and who decided it."""
 
     verdict: Verdict
@@ -42,6 +45,7 @@ class VerdictCache:
         self.path = path
         self._lock = threading.Lock()
         self._rows: list[tuple[object, ...]] = []
+        self._recent: dict[tuple[str, Case], tuple[Judgement, ...]] = {}
         try:
             self._file = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
             self._file.execute("PRAGMA journal_mode=WAL")
@@ -52,6 +56,18 @@ class VerdictCache:
                 f"the verdict cache {path} cannot be opened: {error}; delete it, nothing but time is lost"
             ) from None
         self._find, self._keep = ((_SQL / f"{name}.sql").read_text() for name in ("find", "keep"))
+
+    def recent(self, judge: str, cases: Iterable["Case"]) -> dict["Case", tuple[Judgement, ...]]:
+        """The judgements on those of the cases that this process has seen."""
+        found = ((case, self._recent.get((judge, case))) for case in cases)
+        return {case: told for case, told in found if told is not None}
+
+    def remember(self, judge: str, told: Mapping["Case", tuple[Judgement, ...]]) -> None:
+        """Keeps judgements without an unknown one in memory."""
+        if len(self._recent) + len(told) > RECENT:
+            self._recent = {}
+        known = {c: each for c, each in told.items() if all(said.verdict != "unknown" for said in each)}
+        self._recent |= {(judge, case): each for case, each in known.items()}
 
     def find(self, judge: str, parts: Iterable[str]) -> dict[str, dict[str, Found]]:
         """By part and annotation, what the judge is known to say."""

@@ -23,6 +23,7 @@ MAX_CHARACTERS = 20_000  # of a response's perception part, about 5,000 tokens; 
 
 Watch = Callable[[int, int], None]
 Pair = tuple[str, str]  # a response's perception part, an annotation's text
+Kept = dict[str, dict[str, Found]]  # by part and annotation
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,7 @@ class Judge:
     @property
     def digest(self) -> str:
         """What identifies this judge: all that decides what it says, but for the order of the facts."""
-        rules = (str(self.matcher), str(self.max_tokens), str(self.max_characters), str(self.facts), _rules())
-        return digest((self.endpoint.model, prompt_digest(self.prompt), *rules))
+        return _digest(self.endpoint.model, self.prompt, self.matcher, self.max_tokens, self.max_characters, self.facts)
 
     def fresh(self) -> "Judge":
         """The same judge without what it said before, and with a tally of its own."""
@@ -71,8 +71,32 @@ class Judge:
 
     def judge(self, cases: Sequence[Case], watch: Watch | None = None) -> list[tuple[Judgement, ...]]:
         """For each case a judgement on each of its annotations, in their order; equal pairs are asked once."""
-        parts = [None if case.truncated else self._part(case.response) for case in cases]
-        found = self._cached(cases, parts)
+        known, kept = self._remembered(cases) if self.cache else ({}, {})
+        fresh = [case for case in cases if case not in known]
+        self.tally.remembered(sum(len(case.annotations) for case in cases if case in known))
+        told = dict(zip(fresh, self._judged(fresh, kept, watch), strict=True)) if fresh else {}
+        if self.cache:
+            self.cache.remember(self.digest, told)
+        return [known[case] if case in known else told[case] for case in cases]
+
+    def _remembered(self, cases: Sequence[Case]) -> tuple[dict[Case, tuple[Judgement, ...]], Kept]:
+        """The cases on which everything was judged before, and what was judged of the others."""
+        assert self.cache
+        known = self.cache.recent(self.digest, cases)
+        parts = {case: self.part(case) for case in cases if case not in known}
+        kept = self.cache.find(self.digest, {part for part in parts.values() if part})
+        whole: dict[Case, tuple[Judgement, ...]] = {}
+        for case, part in parts.items():
+            told = kept.get(part or "", {})
+            if told and all(text in told for _, text in case.annotations):
+                whole[case] = tuple(Judgement(id, *told[text][:4]) for id, text in case.annotations)
+        self.cache.remember(self.digest, whole)
+        return known | whole, kept
+
+    def _judged(self, cases: Sequence[Case], kept: Kept, watch: Watch | None) -> list[tuple[Judgement, ...]]:
+        """Judgements on cases of which something is not known yet."""
+        parts = [self.part(case) for case in cases]
+        found = {(part, text): said for part in parts if part in kept for text, said in kept[part].items() if part}
         known = len(found)
         found |= self._settled(cases, parts, found)
         wanted = [
@@ -95,20 +119,10 @@ class Judge:
         if self.cache:
             self.cache.close()
 
-    def _part(self, response: str) -> str | None:
-        part = perception_part(response)
+    def part(self, case: Case) -> str | None:
+        """What of a response is judged; None or empty where there is nothing."""
+        part = None if case.truncated else perception_part(case.response)
         return part[: self.max_characters] if part else part
-
-    def _cached(self, cases: Sequence[Case], parts: Sequence[str | None]) -> dict[Pair, Found]:
-        """What was found before."""
-        if not self.cache:
-            return {}
-        kept = self.cache.find(self.digest, {part for part in parts if part})
-        found: dict[Pair, Found] = {}
-        for case, part in zip(cases, parts, strict=True):
-            if part and (told := kept.get(part)):
-                found.update({(part, text): told[text] for _, text in case.annotations if text in told})
-        return found
 
     def _settled(
         self, cases: Sequence[Case], parts: Sequence[str | None], known: dict[Pair, Found]
@@ -200,6 +214,11 @@ def _judgements(case: Case, part: str | None, found: dict[Pair, Found]) -> tuple
         return tuple(Judgement(id, "absent", "rule") for id, _ in case.annotations)
     told = [(id, found[part, text]) for id, text in case.annotations]
     return tuple(Judgement(id, said.verdict, said.decided_by, said.evidence, said.asked) for id, said in told)
+
+
+@functools.lru_cache
+def _digest(model: str, prompt: str, *rules: int) -> str:
+    return digest((model, prompt_digest(prompt), *map(str, rules), _rules()))
 
 
 @functools.cache

@@ -44,13 +44,18 @@ def _stated(entry: dict[str, Any]) -> tuple[Verdict, str]:
 
 
 def _entries(reply: str) -> list[Any]:
-    """The entries of a reply that is one JSON object in the format, else none."""
+    """The entries of a reply in the format, else none."""
+    verdicts = object_of(reply).get("verdicts")
+    return verdicts if isinstance(verdicts, list) else []
+
+
+def object_of(reply: str) -> dict[str, Any]:
+    """What a reply says that is one JSON object and nothing else; empty where it is not."""
     try:
         said = json.loads(reply, object_pairs_hook=_unambiguous, parse_constant=_no_number)
     except (ValueError, RecursionError):
-        return []
-    verdicts = said.get("verdicts") if isinstance(said, dict) else None
-    return verdicts if isinstance(verdicts, list) else []
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -63,16 +63,47 @@ def rendered(
     nonce = _nonce(shown, facts, attempt)
     order = sorted(facts, key=lambda fact: _digest(nonce, fact), reverse=backwards)
     by_id = {f"k{nonce[:3]}{number}": fact for number, fact in enumerate(order, 1)}
-    lines = [json.dumps({"id": id, "fact": _harmless(fact)}, ensure_ascii=False) for id, fact in by_id.items()]
-    case = string.Template(_template("case.txt"))
-    text = case.substitute(facts="\n".join(lines), nonce=nonce, response=shown, ids=", ".join(by_id))
+    lines = [f'{{"id": "{id}", "fact": {_quoted(fact)}}}' for id, fact in by_id.items()]
+    text = _case().substitute(facts="\n".join(lines), nonce=nonce, response=shown, ids=", ".join(by_id))
     messages = ({"role": "system", "content": _template(f"{prompt}.txt")}, {"role": "user", "content": text})
     return Request(messages, max_tokens=max_tokens, schema=SCHEMA), by_id
+
+
+PAIR_SCHEMA: Json = {
+    "type": "object",
+    "properties": {"better": {"type": "string", "enum": ["first", "second", "same"]}},
+    "required": ["better"],
+    "additionalProperties": False,
+}
+
+
+def rendered_pair(facts: Sequence[str], first: str, second: str, max_tokens: int) -> Request:
+    """The request for which of two responses agrees better with the facts, each behind a fence of its own."""
+    one, two = _harmless(first), _harmless(second)
+    nonce = _nonce(f"{one}\0{two}", facts, 0)
+    listed = "\n".join(f'{{"fact": {_quoted(fact)}}}' for fact in facts)
+    template = string.Template(_template("pair-case.txt"))
+    text = template.substitute(facts=listed, nonce=nonce, first=one, second=two)
+    messages = ({"role": "system", "content": _template("pair.txt")}, {"role": "user", "content": text})
+    return Request(messages, max_tokens=max_tokens, schema=PAIR_SCHEMA)
+
+
+@functools.cache
+def _case() -> string.Template:
+    return string.Template(_template("case.txt"))
+
+
+@functools.lru_cache(1 << 16)
+def _quoted(fact: str) -> str:
+    """A fact as JSON; the responses to a problem are judged on the same facts."""
+    return json.dumps(_harmless(fact), ensure_ascii=False)
 
 
 def _harmless(text: str) -> str:
     """The text with the marks of chat templates broken and without what cannot be sent."""
     sendable = text.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
+    if "<" not in sendable and "[" not in sendable:
+        return sendable
     return _ROLES.sub(lambda mark: f"{mark[0]} ", sendable)
 
 

@@ -43,6 +43,11 @@ class Tally:
             self.meter.began()
             self._counted.update(known, wanted=len(pairs) + settled)
 
+    def remembered(self, verdicts: int) -> None:
+        """Notes verdicts on responses that were judged before."""
+        with self._lock:
+            self._counted.update(wanted=verdicts, cached=verdicts)
+
     def answered(self, reply: Reply | EndpointError, verdicts: Sequence[Verdict], attempt: int) -> None:
         """Notes what a request brought."""
         self.meter.answered(reply)

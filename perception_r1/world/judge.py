@@ -12,7 +12,12 @@ from perception_r1.endpoints import Request
 from perception_r1.records import Verdict
 
 _FACT = re.compile(r'^\{"id": .*\}$', re.MULTILINE)
+_PAIR_FACT = re.compile(r'^\{"fact": .*\}$', re.MULTILINE)
 _MARK = re.compile(r"bear the mark (\w+),")
+_PAIR = re.compile(
+    r"^(?P<mark>\w+)a BEGIN\n(?P<first>.*)\n(?P=mark)a END\n(?P=mark)b BEGIN\n(?P<second>.*)\n(?P=mark)b END$",
+    re.DOTALL | re.MULTILINE,
+)
 _NAME = re.compile(r"(?i:\b(?:bar|column|angle|side|segment|triangle)s? )([A-Za-z0-9]{1,3})\b|\b([A-Z]{1,3})\b")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
@@ -30,8 +35,11 @@ _SIGNS = str.maketrans({"*": "", "$": "", "`": "", "∠": " angle ", "°": " deg
 
 
 def reply(request: Request) -> str:
-    """The verdicts on the facts of a judge's prompt, in the wire format."""
-    facts, response = _case(str(request.messages[-1]["content"]))
+    """The verdicts on the facts of a judge's prompt, or which of two responses is better, in the wire format."""
+    prompt = str(request.messages[-1]["content"])
+    if pair := _PAIR.search(prompt):
+        return json.dumps({"better": _better(prompt, pair["first"], pair["second"])})
+    facts, response = _case(prompt)
     verdicts = []
     for fact in facts:
         verdict, evidence = _verdict(fact["fact"], response)
@@ -54,6 +62,16 @@ def _case(prompt: str) -> tuple[list[dict[str, str]], str]:
         return [], ""
     before, _, after = prompt.partition(f"\n{mark[1]} BEGIN\n")
     return [json.loads(line) for line in _FACT.findall(before)], after.rpartition(f"\n{mark[1]} END")[0]
+
+
+def _better(prompt: str, first: str, second: str) -> str:
+    """Which of two responses states more of the facts, less what it contradicts."""
+    facts = [json.loads(line)["fact"] for line in _PAIR_FACT.findall(prompt.partition(" BEGIN\n")[0])]
+    one, two = (sum(_POINTS.get(_verdict(fact, text)[0], 0) for fact in facts) for text in (first, second))
+    return "first" if one > two else "second" if two > one else "same"
+
+
+_POINTS = {"supported": 1, "contradicted": -1}
 
 
 def _verdict(fact: str, response: str) -> tuple[Verdict, str]:
