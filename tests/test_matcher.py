@@ -10,7 +10,27 @@ from perception_r1.judges.notation import value
 
 BAR, SIDE, ANGLE = "Bar A is 7.", "AB = 5", "Angle ABC is 30 degrees."
 
+RED, FIVE, LEFT = "Bar A is red.", "There are 5 bars.", "Bar A is to the left of bar B."
+TALLEST, TALLER, LONGER = "Bar A is the tallest bar.", "Bar A is taller than bar B.", "AB is longer than CD."
+
 SUPPORTED = [
+    (RED, "Bar A is red."),
+    (RED, "The bar A is colored red, bar B is blue."),
+    (RED, "A is red."),
+    (RED, "**Bar A** is **red** in the image."),
+    (FIVE, "The chart shows five bars."),
+    (FIVE, "There are exactly 5 bars in the chart."),
+    (FIVE, "In the image, there are 5 columns. There are 5 bars."),
+    (LEFT, "Bar B is right of bar A."),
+    (LEFT, "A is directly to the left of B."),
+    (TALLEST, "Bar A is the tallest."),
+    (TALLEST, "The tallest bar is A."),
+    (TALLEST, "Bar A is 7. Bar B is 5. So bar A is the highest."),
+    (TALLEST, "Bar A is 7. The tallest is A."),
+    (TALLER, "B is shorter than A."),
+    (TALLER, "Bar A is 7 and bar B is 5, so A is higher than B."),
+    (LONGER, "Segment BA is longer than segment DC."),
+    (LONGER, "DC is shorter than AB."),
     (BAR, "Bar A is 7."),
     (BAR, "bar a is 7"),
     (BAR, "The height of bar A is 7."),
@@ -54,6 +74,17 @@ SUPPORTED = [
     ("The area of triangle ABC is 24.", "The area of triangle BCA is 24."),
 ]
 CONTRADICTED = [
+    (RED, "Bar A is blue."),
+    (RED, "A is not red."),
+    (FIVE, "There are 4 bars."),
+    (FIVE, "There are not 5 bars."),
+    (LEFT, "A is to the right of B."),
+    (LEFT, "Bar B is left of bar A."),
+    (TALLEST, "Bar B is the tallest bar."),
+    (TALLEST, "The tallest bar is C."),
+    (TALLER, "Bar B is taller than bar A."),
+    (TALLER, "Bar A is shorter than bar B."),
+    (LONGER, "CD is longer than AB."),
     (BAR, "Bar A is 6."),
     (BAR, "Bar A is 7.5."),
     (BAR, "Bar A is 70."),
@@ -72,6 +103,36 @@ CONTRADICTED = [
     ("AB = 5\\sqrt{2}", "AB = 5√3"),
 ]
 LEFT_OPEN = [
+    # colours, counts, places and comparisons that are not certain
+    (RED, "The red bar is tall."),
+    (RED, "Bar A is reddish."),
+    (RED, "Bar A is dark red."),
+    (RED, "Bar A is red or blue."),
+    (RED, "Bar A is red. Bar A is blue."),
+    (RED, "Bar A is red. No, wait, it is blue."),
+    (RED, "Bar A is red. All bars are blue."),
+    (RED, "Bar A is not blue."),
+    (RED, "Is bar A red?"),
+    (RED, "Point A is blue."),
+    (FIVE, "There are 5 red bars."),
+    (FIVE, "There are about 5 bars."),
+    (FIVE, "There are 5 bars on the left."),
+    (FIVE, "There are at least 4 bars."),
+    (FIVE, "There are 3 circles."),
+    (FIVE, "There are 5 bars. There are 2 more bars."),
+    (LEFT, "Bar A is left."),
+    (LEFT, "Bar A is left of bar C."),
+    (LEFT, "Bar A is not right of bar B."),
+    (LEFT, "Bar A might be left of bar B."),
+    (TALLEST, "Bar A is tall."),
+    (TALLEST, "Bar A is the tallest of the two."),
+    (TALLEST, "Bar A is the shortest."),
+    (TALLER, "Bar A is taller than bar C."),
+    (TALLER, "Bar A is not shorter than bar B."),
+    (TALLER, "Bar A is taller than bar A."),
+    (TALLER, "Bar A is as tall as bar B."),
+    (TALLER, "Bar A is 2 taller than bar B."),
+    (LONGER, "AB is longer than CE."),
     # nothing is said of it
     (BAR, ""),
     (BAR, "Bar B is 7."),
@@ -130,7 +191,6 @@ LEFT_OPEN = [
     ("Bar A is 7 and bar B is 5.", "Bar A is 7. Bar B is 5."),
     ("Bar A is not 7.", "Bar A is not 7."),
     ("Bar A is about 7.", "Bar A is 7."),
-    ("Bar A is the tallest.", "Bar A is the tallest."),
     # not in the thoughts
     (BAR, "<think>I look.</think><answer>Bar A is 7.</answer>"),
     (BAR, "<think>Bar A is 7."),

@@ -11,7 +11,7 @@ from perception_r1 import sections
 from perception_r1.compare import judge_agreement
 from perception_r1.endpoints import Request
 from perception_r1.errors import GateFailed, PerceptionError, TimedOut
-from perception_r1.judges import Judge, perception_part
+from perception_r1.judges import Judge, match, perception_part
 from perception_r1.judges.llm import MAX_CHARACTERS
 from perception_r1.records import Annotation, Judgement, Problem, Trajectory, Verdict
 from perception_r1.validate import GoldVerdict, JudgeMetrics, check, gates, gold_set, judge_metrics, judged
@@ -68,7 +68,7 @@ def test_the_same_seed_makes_the_same_gold_and_another_seed_another() -> None:
 
 
 def test_every_slice_occurs_and_every_id_is_unique(gold: list[GoldVerdict]) -> None:
-    assert {row.slice for row in gold} == set(SLICES)
+    assert {row.slice for row in gold} == set(SLICES) - {"turned", "denied or supposed"}, "charts have numbers only"
     assert len({row.id for row in gold}) == len(gold)
 
 
@@ -145,7 +145,41 @@ def test_only_a_number_that_can_be_changed_is_taken_apart(text: str, parts: tupl
 def test_a_fact_without_a_number_is_only_in_slices_that_work_for_it() -> None:
     gold = geometry("AB is parallel to CD.")
     edits = {row.slice for row in gold if not row.slice.startswith("probe: ")}
-    assert edits == {"restated", "sentence removed"}
+    assert edits == {"restated", "sentence removed", "turned", "denied or supposed"}
+    assert {row.edit for row in rows(gold, "turned")} == {"AB is perpendicular to CD."}
+    assert {row.edit for row in rows(gold, "denied or supposed")} == {
+        "AB is not parallel to CD.",
+        "Maybe AB is parallel to CD.",
+    }
+
+
+SIGHTS = (
+    ("Bar A is red.", "Bar B is green.", "There are 5 bars.", "Bar A is taller than bar B.", "Bar A is 7."),
+    ("AB is parallel to CD.", "AB is longer than EF.", "AB = 5 cm", "Angle ABC is 30°.", "Point E is above point F."),
+    ("Bar C is the tallest bar.", "Bar A is the leftmost bar.", "Bar A is left of bar C.", "Bar C is blue.", "C = 9"),
+    ("AB = 5\\sqrt{2}", "AB is perpendicular to BC.", "AB = CD", "Angle 1 is 45 degrees.", "There are 2 triangles."),
+)
+
+
+def test_the_matcher_is_right_wherever_it_decides_on_every_sort_of_fact() -> None:
+    """On the gold set of charts and of sights, with another seed for each copy: precision of at least 0.995."""
+    right = decided = 0
+    for seed in range(12):
+        made = [problem(f"p{n}") for n in range(len(SIGHTS))]
+        facts = [annotation(f"p{n}", i, text) for n, texts in enumerate(SIGHTS) for i, text in enumerate(texts)]
+        for row in [*gold_set(made, facts, [], count=9, seed=seed), *gold_set(*world(4), count=4, seed=seed)]:
+            if decision := match(row.text, row.response):
+                decided += 1
+                right += decision.verdict == row.label
+    assert decided > 3000
+    assert right / decided >= 0.995
+
+
+def test_every_sort_of_fact_is_decided_both_ways() -> None:
+    for texts in SIGHTS:
+        for text in set(texts) - {"AB = 5\\sqrt{2}", "AB = CD"}:  # which no edit turns into another
+            told = {(d.verdict, r.label) for r in geometry(text) if (d := match(r.text, r.response))}
+            assert told >= {("supported", "supported"), ("contradicted", "contradicted")}, text
 
 
 def test_what_the_question_states_is_not_called_absent_from_its_copy() -> None:

@@ -23,6 +23,7 @@ from perception_r1.judges.grammar import (
     TAKES_BACK,
 )
 from perception_r1.judges.notation import Value, plain, value
+from perception_r1.judges.sights import sight
 
 Key = tuple[str, ...]
 RELATIONS = ("parallel", "perpendicular", "equal")
@@ -85,7 +86,8 @@ def _sentence(sentence: str) -> tuple[list[Claim], str]:
         return [], sentence
     if NEGATIONS.search(sentence):
         start = _leads(sentence)
-        found = DENIES.match(sentence, start) or RELATES.match(sentence, start)
+        seen = sight(sentence, start)
+        found = DENIES.match(sentence, start) or RELATES.match(sentence, start) or (seen and seen[0])
         whole = found and not sentence[found.end() :].strip(" .!;")
         return ([_claim(found, sentence)], "") if found and whole else ([], sentence)
     return _statements(sentence)
@@ -95,13 +97,20 @@ def _statements(sentence: str) -> tuple[list[Claim], str]:
     """The statements that follow one another from the start of a sentence, and the conclusion drawn from them."""
     claims: list[Claim] = []
     start = 0
-    while found := STATES.match(sentence, _leads(sentence, start)) or RELATES.match(sentence, _leads(sentence, start)):
+    while found := _stated(sentence, start):
         claims.append(_claim(found, found[0]))
         if not sentence[found.end() :].strip(" .!;,"):
             return claims, ""
         separates = SEPARATES.match(sentence, found.end())
         start = separates.end() if separates else found.end()
     return (claims, sentence[start:]) if claims and GOES_ON.match(sentence, start) else ([], sentence)
+
+
+def _stated(sentence: str, start: int) -> re.Match[str] | None:
+    """The statement that begins there, after words that lead to it or are its own: "the chart shows 5 bars"."""
+    after = _leads(sentence, start)
+    seen = sight(sentence, after) or sight(sentence, start)
+    return STATES.match(sentence, after) or RELATES.match(sentence, after) or (seen[0] if seen else None)
 
 
 def _leads(sentence: str, start: int = 0) -> int:
@@ -124,6 +133,9 @@ _UNITS |= {"pixel": "px", "pixels": "px"}
 
 def _claim(found: re.Match[str], evidence: str) -> Claim:
     parts = found.groupdict()
+    if found.re not in (STATES, DENIES, RELATES) and (seen := sight(found.string, found.start())):
+        key, quality, affirmed = seen[1]
+        return Claim(key, quality, "", affirmed, evidence)
     if "how" in parts:
         how = (parts["how"] or parts["hows"]).removesuffix(" to")
         names = re.findall(r"\b[A-Z]{2,3}\b", found[0])

@@ -4,8 +4,9 @@
     match("AB = 5", "<think>BA is 6 cm.</think>...").verdict                        "contradicted"
     match("Bar A is 7.", "<think>Bar A is either 5 or 7.</think>...")               None
 
-What is certain is a quantity's name, a value and its unit, or a relation of two names, in a sentence that is understood
-as a whole, in a text where nothing takes it back. `grammar.py` holds the sentences.
+What is certain is a quantity's name, a value and its unit, a relation of two names, a colour, a count, a place or a
+comparison, in a sentence that is understood as a whole, in a text where nothing takes it back. `grammar.py` and
+`sights.py` hold the sentences.
 """
 
 import re
@@ -16,6 +17,7 @@ from perception_r1.judges.claims import RELATIONS, Claim, Key, Reading, claim_of
 from perception_r1.judges.grammar import EVERYTHING
 from perception_r1.judges.notation import Value
 from perception_r1.judges.part import perception_part
+from perception_r1.judges.sights import mentions
 
 LISTED = 3  # so many different values for one quantity are a list, not a reading
 
@@ -64,6 +66,8 @@ def _comparable(one: str, two: str) -> bool:
 
 def _mentions(key: Key, text: str) -> bool:
     """Whether text that was not understood may say something about the quantity."""
+    if (seen := mentions(key, text)) is not None:
+        return seen or bool(EVERYTHING.search(text))
     if key[0] in RELATIONS:
         return all(re.search(rf"\b(?:{name}|{name[::-1]})\b", text) for name in key[1:])
     if not re.search(r"[0-9]|(?i:\b(?:not|no|none|never)\b|n't)", text):

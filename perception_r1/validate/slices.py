@@ -177,6 +177,43 @@ def corrected(scene: Scene, _: Scene, chance: random.Random) -> Iterator[Draft]:
         yield Draft(_in_place(scene, fact, said), {fact.id: "supported"}, said)
 
 
+SWAPS = (  # words that say another thing of the same: one way, and back
+    ("parallel", "perpendicular"), ("left of", "right of"), ("above", "below"), ("taller", "shorter"),
+    ("longer", "shorter"), ("larger", "smaller"), ("leftmost", "rightmost"), ("tallest", "shortest"), ("red", "blue"),
+    ("green", "yellow"), ("black", "white"), ("orange", "purple"),
+)  # fmt: skip
+_COUNT = re.compile(r"\b(?P<there>[Tt]here (?:are|is) )(?P<number>[0-9]+)\b")
+
+
+def opposites(text: str) -> Iterator[str]:
+    """A statement without a number of its own that was edited so that it cannot be true together with itself."""
+    for one, two in SWAPS:
+        for word, other in ((one, two), (two, one)):
+            if re.search(rf"\b{word}\b", text):
+                yield re.sub(rf"\b{word}\b", other, text, count=1)
+                break
+    if counted := _COUNT.search(text):
+        yield text.replace(counted[0], f"{counted['there']}{int(counted['number']) + 1}", 1)
+
+
+def turned(scene: Scene, _: Scene, chance: random.Random) -> Iterator[Draft]:
+    """A relation flipped, another colour, another place, another count."""
+    for fact in scene.facts:
+        for other in [] if fact.number else opposites(fact.sentence):
+            yield Draft(_in_place(scene, fact, other), _labels(scene, "supported", fact, "contradicted"), other)
+
+
+def doubted(scene: Scene, _: Scene, chance: random.Random) -> Iterator[Draft]:
+    """A statement without a number of its own, denied or only supposed."""
+    for fact in scene.facts:
+        lower = fact.sentence[0].lower() + fact.sentence[1:] if fact.sentence[1:2].islower() else fact.sentence
+        if not fact.number and " is " in fact.sentence:
+            denied = fact.sentence.replace(" is ", " is not ", 1)
+            yield Draft(_in_place(scene, fact, denied), _labels(scene, "supported", fact, "contradicted"), denied)
+            maybe = f"Maybe {lower}"
+            yield Draft(_in_place(scene, fact, maybe), _labels(scene, "supported", fact, "absent"), maybe)
+
+
 def other_problem(scene: Scene, other: Scene, chance: random.Random) -> Iterator[Draft]:
     """The facts of another image: another number for the same subject contradicts, other subjects say nothing."""
     theirs = {fact.subject.casefold(): fact for fact in other.numbered}
@@ -228,7 +265,7 @@ def _stated(fact: Fact, question: str) -> bool:
 
 EDITS = {  # slices that state every fact but one, which was edited: the negatives of a pair
     "number changed", "number changed, reworded", "numbers swapped", "sentence removed", "negated", "hedged",
-    "two values", "retracted",
+    "two values", "retracted", "turned", "denied or supposed",
 }  # fmt: skip
 
 SLICES: dict[str, Slice] = {
@@ -243,6 +280,8 @@ SLICES: dict[str, Slice] = {
     "negated": negated,
     "hedged": hedged,
     "two values": two_values,
+    "turned": turned,
+    "denied or supposed": doubted,
     "retracted": retracted,
     "other problem": other_problem,
     "probe: enumeration 1..9": enumeration,
