@@ -8,7 +8,7 @@ Each call is a stage that can be run alone. What is finished is found in the sto
 the stages are started.
 """
 
-from flows.evaluate import every_prediction
+from flows.evaluate import compared, every_evaluation, scores
 from flows.opening import opened
 from flows.pools import run_through
 from flows.train import every_model
@@ -50,9 +50,12 @@ def answered(job: Job) -> Artifact:
     models = every_model(job, annotated, judged)
 
     # Held-out problems, before and after. Seeing is measured against the truth, never by the judge of training.
-    predictions = every_prediction(job, models)
+    # The same items are asked again without their pictures: what is still right then was not seen.
+    evaluated = every_evaluation(job, models)
+    scored = scores(job, evaluated)
 
     # McNemar pairs the same items under two models; the test over seeds asks whether the next run would say the same.
-    compared = compare(job, predictions, judged)
+    predictions = compared(evaluated)
+    tested = compare(job, predictions, judged)
 
-    return report(job, annotated, judged, models, predictions, compared)
+    return report(job, annotated, judged, models, predictions, tested, scored)

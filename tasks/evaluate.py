@@ -1,57 +1,149 @@
-"""A checkpoint and a benchmark in; graded predictions out."""
+"""A checkpoint, or an address, and a benchmark in; graded predictions out, and the scores of all of them."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from perception_r1.benchmarks.table import BENCHMARKS
 from perception_r1.child import run_child
+from perception_r1.evaluate.contamination import Known, Overlap, overlaps
+from perception_r1.evaluate.gains import Gain
+from perception_r1.evaluate.scores import Score, scored
 from perception_r1.evaluate.spec import EvalSpec
-from perception_r1.sections import identity
-from storage import Artifact, sql, stage
+from perception_r1.records import Problem
+from perception_r1.sections import PINNED, identity, plain
+from perception_r1.table import records_of, table_of
+from storage import Artifact, Run, stage
 from tasks.job import Job
 from tasks.orchestration import task
 from tasks.pages import publish_table
 from tasks.progress import watching
 
+FULL = "full-000-*"
+SHARED = ("instruction", "min_pixels", "max_pixels", "bf16")  # evaluation asks as training does
+OURS = ("benchmarks", "data", "conditions", "endpoints", "extractor")
+CODE = "perception_r1.evaluate.__main__"
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A model's greedy predictions of the untouched items, which are compared, and those of everything else."""
+
+    benchmark: str
+    predictions: Artifact
+    further: Artifact | None  # the other conditions, and further samples; None if there are none
+    trained: bool  # by us: not a model behind an address
+
 
 @task
-def evaluate(job: Job, model: str, seed: int, checkpoint: Artifact, benchmark: str) -> Artifact:
-    """The predictions of a model on a benchmark."""
-    name, train = f"predictions/{job.name(model, f'seed{seed}', benchmark)}", job.config.train
-    shared = {key: getattr(train, key) for key in ("instruction", "min_pixels", "max_pixels", "bf16")}
-    settings = {key: value for key, value in identity(job.config.evaluate).items() if key != "benchmarks"}
-    config = {**settings, **shared, "model": model, "model_seed": seed, "benchmark": benchmark}
+def evaluate(job: Job, model: str, seed: int, checkpoint: Artifact | None, benchmark: str) -> Evaluated:
+    """The predictions of a model on a benchmark; without a checkpoint it is the endpoint of that name that answers."""
+    name = f"predictions/{job.name(model, f'seed{seed}', benchmark)}"
+    more = f"predictions/{job.name(model, f'seed{seed}', benchmark, 'further')}"
+    config = _config(job, model, seed, benchmark, checkpoint)
 
     def body(work: Any) -> dict[str, Any]:
-        spec = EvalSpec(
-            folder=work.path,
-            weights=job.store.get(checkpoint),
-            model=model,
-            seed=seed,
-            benchmark=benchmark,
-            items=settings["items"],
-            items_seed=settings["seed"],
-            batch=settings["batch"],
-            max_tokens=settings["max_tokens"],
-            **shared,
+        spec = _spec(job, work.path, model, seed, checkpoint, benchmark)
+        run_child(
+            "perception_r1.evaluate",
+            spec.as_json(),
+            work.path,
+            **job.around(work, gpus=1 if checkpoint else 0),
+            watch=watch,
         )
-        run_child("perception_r1.evaluate", spec.as_json(), work.path, **job.around(work), watch=watch)
-        return {name: (pq.read_table(path) for path in sorted(spec.predictions.glob("*.parquet")))}
+        shards = sorted(spec.predictions.glob("*.parquet"))
+        further = [path for path in shards if not path.match(FULL)]
+        found = {name: (pq.read_table(path) for path in shards if path.match(FULL))}
+        return found | ({more: (pq.read_table(path) for path in further)} if further else {})
 
     with watching(f"evaluate {model}, seed {seed} on {benchmark}") as watch:
-        code = ["perception_r1.evaluate.__main__", f"perception_r1.benchmarks.{benchmark}"]
-        found = stage(job.store, "evaluate", [checkpoint], config, body, code=code, force=job.forced("evaluate"))[name]
-    publish_table(name, *_scores(job, found))
-    return found
+        inputs, code = [checkpoint] if checkpoint else [], [CODE, f"perception_r1.benchmarks.{benchmark}"]
+        run = stage(job.store, "evaluate", inputs, config, body, code=code, force=job.forced("evaluate"))
+    return Evaluated(benchmark, run[name], run.outputs.get(more), checkpoint is not None)
 
 
-def _scores(job: Job, predictions: Artifact) -> Any:
-    """Right answers and right readings by sort of question, with what the table says."""
-    found = sql(
-        "SELECT stratum, count(*) AS items, round(avg(correct::int), 3) AS answer_right, "
-        "round(avg(perceived::int), 3) AS all_facts_right, count(*) FILTER (status = 'abstained') AS abstained, "
-        "count(*) FILTER (status = 'truncated') AS truncated FROM predictions "
-        f"WHERE _version = '{predictions.version}' GROUP BY ROLLUP (stratum) ORDER BY stratum NULLS LAST",
-        job.store,
+def _config(job: Job, model: str, seed: int, benchmark: str, checkpoint: Artifact | None) -> dict[str, Any]:
+    """What decides the predictions."""
+    settings = job.config.evaluate
+    kept = {key: value for key, value in identity(settings).items() if key not in OURS}
+    asked = {"model": model, "model_seed": seed, "benchmark": benchmark, "conditions": list(settings.conditions)}
+    asked |= {key: getattr(job.config.train, key) for key in SHARED}
+    asked["data"] = identity(settings.data.get(benchmark, PINNED))
+    asked["extractor"] = identity(job.endpoint(settings.extractor)) if settings.extractor else None
+    return kept | asked | ({} if checkpoint else {"endpoint": identity(job.endpoint(model))})
+
+
+def _spec(job: Job, folder: Path, model: str, seed: int, checkpoint: Artifact | None, benchmark: str) -> EvalSpec:
+    settings = job.config.evaluate
+    endpoint = None if checkpoint else job.endpoint(model)
+    keep = settings.cached and not job.forced("evaluate")
+    return EvalSpec(
+        folder=folder,
+        weights=job.store.get(checkpoint) if checkpoint else None,
+        endpoint=endpoint,
+        digest=checkpoint.digest if checkpoint else f"{model} {endpoint and endpoint.model}",
+        generator=settings.generate_with,
+        model=model,
+        seed=seed,
+        benchmark=benchmark,
+        data=settings.data.get(benchmark, PINNED),
+        conditions=settings.conditions,
+        items=settings.items,
+        items_seed=settings.seed,
+        batch=settings.batch,
+        max_tokens=settings.max_tokens,
+        samples=settings.samples,
+        temperature=settings.temperature,
+        extractor=job.endpoint(settings.extractor) if settings.extractor else None,
+        demonstrations=settings.demonstrations,
+        cache=job.store.place.scratch / "cache" / "responses.sqlite" if keep else None,
+        **{key: getattr(job.config.train, key) for key in SHARED},
     )
-    return list(found.columns), found.fetchall(), "Shares of the items"
+
+
+@task
+def score(job: Job, problems: Artifact, evaluated: Sequence[Evaluated]) -> Run:
+    """The finished run; its outputs are the scores, what the pictures are worth, and what training has seen."""
+    settings = job.config.evaluate
+    inputs = [version for each in evaluated for version in (each.predictions, each.further) if version]
+    data = {name: plain(settings.data.get(name, PINNED)) for name in settings.benchmarks}
+    config = {"items": settings.items, "seed": settings.seed, "data": data}
+
+    def body(work: Any) -> dict[str, Any]:
+        known = Known(row for batch in job.store.stream(problems) for row in records_of(batch.to_pylist(), Problem))
+        seen = {name: _overlaps(job, name, known) for name in settings.benchmarks}
+        found = [_scored(job, each, {overlap.item for overlap in seen[each.benchmark]}) for each in evaluated]
+        return {
+            f"scores/{job.name()}": table_of([score for scores, _ in found for score in scores], Score),
+            f"gains/{job.name()}": table_of([gain for _, gains in found for gain in gains], Gain),
+            f"overlaps/{job.name()}": table_of([one for some in seen.values() for one in some], Overlap),
+        }
+
+    with watching("score"):
+        code = [f"perception_r1.benchmarks.{name}" for name in settings.benchmarks]
+        run = stage(job.store, "score", [problems, *inputs], config, body, code=code, force=job.forced("evaluate"))
+    publish_table(
+        "scores", *_headlines(job.store.get(run[f"scores/{job.name()}"]).to_pylist()), "Accuracy by condition"
+    )
+    return run
+
+
+def _overlaps(job: Job, benchmark: str, known: Known) -> list[Overlap]:
+    settings = job.config.evaluate
+    items = BENCHMARKS[benchmark].items(settings.items, settings.seed, settings.data.get(benchmark, PINNED))
+    return list(overlaps(benchmark, (item.problem for item in items), known))
+
+
+def _scored(job: Job, each: Evaluated, trained_on: set[str]) -> tuple[list[Score], list[Gain]]:
+    """The scores of one model; its predictions are all that is in memory."""
+    versions = [version for version in (each.predictions, each.further) if version]
+    rows = [row for version in versions for row in job.store.get(version).to_pylist()]
+    return scored(rows, BENCHMARKS[each.benchmark], not job.config.evaluate.items, trained_on)
+
+
+def _headlines(scores: Iterable[dict[str, Any]]) -> tuple[list[str], list[list[Any]]]:
+    columns = ["model", "seed", "benchmark", "condition", "value", "low", "high", "n"]
+    return columns, [[row[key] for key in columns] for row in scores if row["metric"] == "accuracy"]

@@ -5,6 +5,9 @@ from typing import Any
 
 from perception_r1.compare.contrast import ArmSummary, Contrast
 from perception_r1.compare.corrections import Correction
+from perception_r1.evaluate.contamination import Overlap
+from perception_r1.evaluate.gains import Gain
+from perception_r1.evaluate.scores import Score
 from perception_r1.report import Findings, page, summary
 from perception_r1.sections import identity
 from perception_r1.table import records_of
@@ -23,7 +26,13 @@ PAGE, TEXT = "index.html", "summary.txt"
 
 @task
 def report(
-    job: Job, annotated: Run, judged: Run, models: Sequence[Model], predictions: Sequence[Artifact], compared: Run
+    job: Job,
+    annotated: Run,
+    judged: Run,
+    models: Sequence[Model],
+    predictions: Sequence[Artifact],
+    compared: Run,
+    scored: Run,
 ) -> Artifact:
     """The page, and the same for a terminal, in a folder."""
     name, settings = f"report/{job.name()}", identity(job.config)
@@ -31,7 +40,7 @@ def report(
         arm.name: [model.rollouts for model in models if model.name == arm.name and model.rollouts]
         for arm in job.config.train.arms
     }
-    runs = [version for run in (annotated, judged, compared) for version in run.outputs.values()]
+    runs = [version for run in (annotated, judged, compared, scored) for version in run.outputs.values()]
     inputs = [*runs, *predictions, *(version for versions in rollouts.values() for version in versions)]
 
     def body(work: Any) -> dict[str, Any]:
@@ -40,6 +49,9 @@ def report(
             meaningless=job.config.report.meaningless,
             contrasts=_rows(job, compared, "comparison", Contrast),
             spread=_rows(job, compared, "spread", ArmSummary),
+            scores=_rows(job, scored, "scores", Score),
+            gains=_rows(job, scored, "gains", Gain),
+            overlaps=_rows(job, scored, "overlaps", Overlap),
             judge=judge_report(job, judged),
             funnel=counted(job, annotated),
             quality=measured(job, annotated),

@@ -31,8 +31,8 @@ SMALLER = [
     for word in ("--set", override)
 ]
 KINDS = {
-    "annotations", "checkpoint", "comparison", "gold_verdicts", "judge_report", "predictions", "problems", "report",
-    "funnel", "refusals", "rollouts", "spread", "statements", "trajectories", "usage",
+    "annotations", "checkpoint", "comparison", "funnel", "gains", "gold_verdicts", "judge_report", "overlaps",
+    "predictions", "problems", "refusals", "report", "rollouts", "scores", "spread", "statements", "trajectories", "usage",
 }  # fmt: skip
 
 

@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 from perception_r1.compare.contrast import UNTOUCHED, ArmSummary, Contrast, Kind
 from perception_r1.compare.corrections import Correction
 from perception_r1.compare.pools import Outcome
+from perception_r1.evaluate.contamination import Overlap
+from perception_r1.evaluate.gains import Gain
+from perception_r1.evaluate.scores import Score
 
 SEES: Outcome = "all facts right"
 ANSWERS: Outcome = "answer right"
@@ -37,6 +40,9 @@ class Findings:
     control: str  # the arm that was trained where guessing does not pay; empty if none was
     rollouts: Rollouts
     corrections: Sequence[Correction] = ()  # of tests of judged perception
+    scores: Sequence[Score] = ()  # of every model under every condition
+    gains: Sequence[Gain] = ()  # what the pictures are worth
+    overlaps: Sequence[Overlap] = ()  # items that training has seen
 
     @property
     def world(self) -> bool:

@@ -12,6 +12,7 @@ from perception_r1.compare.contrast import BASE, EVERY, ArmSummary, Contrast
 from perception_r1.compare.pools import Outcome
 from perception_r1.compare.words import confidence, interval, percent, pvalue, signed
 from perception_r1.report import methods, pictures
+from perception_r1.report.evaluation import evaluation
 from perception_r1.report.findings import (
     ANSWERS,
     SEES,
@@ -66,6 +67,7 @@ def page(findings: Findings) -> str:
         corrected=methods.corrected(findings.corrections),
         arms=arms,
         terms=_curves(findings, arms),
+        evaluation=evaluation(findings),
         judge=_scalars(findings.judge),
         gates=[_gate(gate) for gate in findings.judge.get("gates", ())],
         judged={name: value for name, value in findings.judge.items() if name != "gates" and _is_table(value)},
