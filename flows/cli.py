@@ -8,6 +8,7 @@ import click
 
 from flows.compare_commands import COMPARE_COMMANDS
 from flows.doctor import DOCTOR_COMMAND
+from flows.evaluate_commands import EVALUATE_COMMANDS
 from flows.review_commands import REVIEW_COMMANDS
 from flows.service_commands import SERVICE_COMMANDS
 from flows.stage_commands import STAGE_COMMANDS
@@ -18,6 +19,7 @@ SECTIONS = {
     "This machine and its server": (DOCTOR_COMMAND, *SERVICE_COMMANDS),
     "The store": STORE_COMMANDS,
     "People": REVIEW_COMMANDS,
+    "Benchmarks": EVALUATE_COMMANDS,
     "Statistics": COMPARE_COMMANDS,
 }
 

@@ -1,0 +1,92 @@
+"""prove, rescore and submission, as they are typed."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from flows.cli import cli
+from perception_r1.benchmarks import mathvista, mmmu
+from perception_r1.benchmarks.fixtures import laid_out
+from perception_r1.errors import ConfigError
+from perception_r1.evaluate.predict import prediction
+from perception_r1.evaluate.submission import submission
+from perception_r1.records import Prediction
+from perception_r1.table import table_of
+from storage import open_store
+
+
+def typed(*words: str) -> Result:
+    return CliRunner().invoke(cli, list(words), catch_exceptions=False)
+
+
+def predictions(module: Any, folder: Path, responses: list[str]) -> list[Prediction]:
+    items = module.items(0, 0, laid_out(module.DATA, folder))
+    return [
+        prediction(
+            model="base",
+            seed=0,
+            benchmark=module.DATA.name,
+            module=module,
+            item=item,
+            condition="full",
+            response=response,
+            tokens=1,
+            truncated=False,
+        )
+        for item, response in zip(items, responses, strict=False)
+    ]
+
+
+RESPONSES = [r"\boxed{1.2}", "1000", "<answer>A</answer>", "", "no", r"\boxed{0.45}", "(C)", r"\boxed{29.73}"]
+
+
+def test_prove_says_how_many_rows_hold() -> None:
+    found = {row["benchmark"]: row["rows"] for row in json.loads(typed("prove", "--json").output)}
+    assert len(found) == 17 and found["mathvista"] == 8 and found["world"] == 513
+    assert "mmstar" in typed("prove", "mmstar").output
+    with pytest.raises(ConfigError, match="'mmstr' is unknown; known: dynamath"):
+        typed("prove", "mmstr")
+
+
+def test_rescore_shows_what_each_harness_makes_of_the_same_responses(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "store")
+    rows = predictions(mathvista, tmp_path / "data", RESPONSES)
+    store.put("predictions", "x", table_of(rows, Prediction))
+    found = {
+        row["harness"]: row
+        for row in json.loads(typed("--store", str(tmp_path / "store"), "rescore", "predictions/x", "--json").output)
+    }
+    assert found["stored"]["accuracy"] == found["ours"]["accuracy"] == sum(bool(row.correct) for row in rows) / 8
+    assert found["ours"]["now_right"] == found["ours"]["now_wrong"] == 0
+    assert found["strict"]["accuracy"] == 0.0 and found["strict"]["now_wrong"] > 0
+    assert "stored" in typed("--store", str(tmp_path / "store"), "rescore", "predictions/x").output
+
+
+def test_only_predictions_are_graded_again(tmp_path: Path) -> None:
+    open_store(tmp_path).put("problems", "x", [{"id": "1"}])
+    with pytest.raises(ConfigError, match="problems/x holds problems; expected predictions"):
+        typed("--store", str(tmp_path), "rescore", "problems/x")
+
+
+def test_a_submission_has_the_official_form_and_no_score(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "store")
+    store.put("predictions", "x", table_of(predictions(mathvista, tmp_path / "data", RESPONSES), Prediction))
+    file = tmp_path / "answers.json"
+    assert (
+        "8 responses of base to mathvista"
+        in typed("--store", str(tmp_path / "store"), "submission", "predictions/x", str(file)).output
+    )
+    told = json.loads(file.read_text())
+    assert told["3"] == {"pid": "3", "response": "<answer>A</answer>", "extraction": "A", "prediction": "97"}
+    assert told["4"]["extraction"] == "" and "score" not in file.read_text() and "correct" not in file.read_text()
+
+
+def test_mmmu_is_submitted_as_letters_and_answers(tmp_path: Path) -> None:
+    rows = [asdict(row) for row in predictions(mmmu, tmp_path, [r"\boxed{B}", r"\boxed{C}", r"\boxed{7.5}", "", "A"])]
+    told = submission("mmmu", rows)
+    assert set(told.values()) == {"A", "B", "C", "7.5", ""} or len(told) == 5
+    assert all(isinstance(answer, str) for answer in told.values())
