@@ -165,6 +165,11 @@ def _names(config: Config) -> Refusals:
             yield f"train.arms {arm.name}", f"kl.high = {arm.kl.high} is below kl.low = {arm.kl.low}; swap them"
         if arm.name == "base":
             yield "train.arms", "'base' is the name of the model before training; choose another"
+    helpers = {"extractor": (config.evaluate.extractor,), "judge": (config.evaluate.judge,)}
+    for place, named in (helpers | {"endpoints": config.evaluate.endpoints}).items():
+        for name in named:
+            if name and name not in config.endpoints:
+                yield f"evaluate.{place}", f"there is no [endpoints.{name}]; {_nearest(name, config.endpoints)}"
     yield from _benchmarks(config)
 
 

@@ -281,6 +281,7 @@ class Data:
     path: str = ""  # a local copy, laid out like the hub's: then nothing is downloaded
     split: str = ""  # a split whose answers are secret: responses are exported, no score is invented
     rows: Number = 0  # how many rows there are, where it is not the pinned number
+    facts: str = ""  # a file of {"item", "facts"} lines: annotations, on which evaluate.judge gives verdicts
     captions: str = ""  # a file of {"item", "caption"} lines, for the condition of that name
 
 
@@ -319,6 +320,7 @@ class Evaluate:
     generate_with: Generator = "transformers"
     endpoints: tuple[Name, ...] = ()  # models behind an address that are evaluated, too
     extractor: str = ""  # the endpoint that is asked for answers where no rule finds one
+    judge: str = ""  # the endpoint that reads responses for annotated facts; not the one that trained
     demonstrations: Demonstrations = Demonstrations()
     cached: bool = field(default=True, metadata=_UNSAID)  # responses are kept in the store's cache, and found there
 

@@ -1,5 +1,6 @@
 """A checkpoint, or an address, and a benchmark in; graded predictions out, and the scores of all of them."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 
 from perception_r1.benchmarks.table import BENCHMARKS
 from perception_r1.child import run_child
+from perception_r1.errors import ConfigError
 from perception_r1.evaluate.contamination import Known, Overlap, overlaps
 from perception_r1.evaluate.gains import Gain
 from perception_r1.evaluate.scores import Score, scored
@@ -24,7 +26,7 @@ from tasks.progress import watching
 
 FULL = "full-000-*"
 SHARED = ("instruction", "min_pixels", "max_pixels", "bf16")  # evaluation asks as training does
-OURS = ("benchmarks", "data", "conditions", "endpoints", "extractor")
+OURS = ("benchmarks", "data", "conditions", "endpoints", "extractor", "judge")
 CODE = "perception_r1.evaluate.__main__"
 
 
@@ -72,8 +74,24 @@ def _config(job: Job, model: str, seed: int, benchmark: str, checkpoint: Artifac
     asked = {"model": model, "model_seed": seed, "benchmark": benchmark, "conditions": list(settings.conditions)}
     asked |= {key: getattr(job.config.train, key) for key in SHARED}
     asked["data"] = identity(settings.data.get(benchmark, PINNED))
-    asked["extractor"] = identity(job.endpoint(settings.extractor)) if settings.extractor else None
+    for helper in (settings.extractor, settings.judge):
+        asked |= {f"asked {helper}": identity(job.endpoint(helper))} if helper else {}
+    asked["files"] = {name: _content(name) for name in _files(job, benchmark)}
     return kept | asked | ({} if checkpoint else {"endpoint": identity(job.endpoint(model))})
+
+
+def _files(job: Job, benchmark: str) -> list[str]:
+    """The files that a configuration names beside a benchmark's data."""
+    data, examples = job.config.evaluate.data.get(benchmark, PINNED), job.config.evaluate.demonstrations
+    return [name for name in (data.captions, data.facts, examples.bank if examples.shots else "") if name]
+
+
+def _content(name: str) -> str:
+    """What a file holds, as a digest: it may change under its name."""
+    try:
+        return hashlib.sha256(Path(name).read_bytes()).hexdigest()
+    except OSError as error:
+        raise ConfigError(f"{name} cannot be read: {error.strerror}") from None
 
 
 def _spec(job: Job, folder: Path, model: str, seed: int, checkpoint: Artifact | None, benchmark: str) -> EvalSpec:
@@ -98,6 +116,7 @@ def _spec(job: Job, folder: Path, model: str, seed: int, checkpoint: Artifact | 
         samples=settings.samples,
         temperature=settings.temperature,
         extractor=job.endpoint(settings.extractor) if settings.extractor else None,
+        judge=job.endpoint(settings.judge) if settings.judge else None,
         demonstrations=settings.demonstrations,
         cache=job.store.place.scratch / "cache" / "responses.sqlite" if keep else None,
         **{key: getattr(job.config.train, key) for key in SHARED},

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from perception_r1.benchmarks import world
-from perception_r1.benchmarks.item import Item
+from perception_r1.benchmarks.item import Item, nothing_known
 from perception_r1.endpoints import Reply, Request, open_endpoint
 from perception_r1.errors import BadProblem, ConfigError, EvaluationFailed, Refused, TimedOut
 from perception_r1.evaluate import fallback
@@ -21,8 +21,10 @@ from perception_r1.evaluate.cache import Cache, Response, key_of
 from perception_r1.evaluate.conditions import donors, shown, windows
 from perception_r1.evaluate.demonstrations import bank, before, copied, in_format
 from perception_r1.evaluate.engines import Asked, Sampling, Served
+from perception_r1.evaluate.perceived import Perceiver, annotated
 from perception_r1.evaluate.run import answer
 from perception_r1.evaluate.spec import EvalSpec
+from perception_r1.judges import Judge
 from perception_r1.prompt import MARK
 from perception_r1.records import Problem
 from perception_r1.sections import Demonstrations, Endpoint
@@ -415,3 +417,42 @@ def test_an_answer_that_an_example_gave_is_copied_unless_it_is_right(tmp_path: P
     last = examples[2].answer
     assert copied(last, "17", examples) and not copied(last, last, examples) and not copied(None, "17", examples)
     assert not copied("18", "17", examples)
+
+
+# Facts that are annotations
+
+
+def test_a_judge_reads_responses_for_annotated_facts_and_what_it_cannot_say_is_unknown(tmp_path: Path) -> None:
+    path = tmp_path / "facts.jsonl"
+    items = list(world.items(24, 0))
+    told = [{"item": i.problem.id, "facts": [{"text": f, "type": "length"} for f in i.facts]} for i in items[:3]]
+    path.write_text("\n".join(map(json.dumps, told)))
+    facts = annotated(str(path))
+
+    class Plain(OnlyMax):
+        read = staticmethod(nothing_known)
+
+        @staticmethod
+        def items(limit: int, seed: int, data: object = None) -> Iterator[Item]:
+            yield from (replace(item, facts=(), beside=()) for item in items[:4])
+
+    def said(asked: Asked) -> Response:
+        item = next(item for item in items if item.problem.id == asked.problem.id)
+        seen = {0: " ".join(item.facts), 1: item.facts[0], 2: "Something is there."}.get(asked.place, "")
+        return Response(f"<think>{seen}</think>\\boxed{{{item.problem.answer}}}", 9, False)
+
+    silent = Finding(TimedOut("late"))
+    perceiver = Perceiver(Judge(silent), facts)  # type: ignore[arg-type]
+    answer(spec(tmp_path), Plain, Stub(said), None, perceiver)  # type: ignore[arg-type]
+    found = rows(tmp_path)
+    assert [row["facts"] for row in found] == [2, 3, 2, 0]
+    assert [row["perceived"] for row in found][::3] == [True, None]
+    assert found[0]["facts_right"] == 2 and found[1]["facts_right"] == 1
+    assert found[2]["perceived"] is not True
+
+
+def test_annotations_that_are_none_say_what_a_line_is(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"item": "a", "facts": [{"text": "b", "type": "colour"}]}')
+    with pytest.raises(ConfigError, match="holds no annotations: the type 'colour' is unknown"):
+        annotated(str(tmp_path / "x.jsonl"))
+    assert annotated("") == {}

@@ -46,7 +46,7 @@ RESPONSES = [r"\boxed{1.2}", "1000", "<answer>A</answer>", "", "no", r"\boxed{0.
 
 def test_prove_says_how_many_rows_hold() -> None:
     found = {row["benchmark"]: row["rows"] for row in json.loads(typed("prove", "--json").output)}
-    assert len(found) == 17 and found["mathvista"] == 8 and found["world"] == 513
+    assert len(found) == 18 and found["mathvista"] == 8 and found["world"] == 513
     assert "mmstar" in typed("prove", "mmstar").output
     with pytest.raises(ConfigError, match="'mmstr' is unknown; known: dynamath"):
         typed("prove", "mmstr")

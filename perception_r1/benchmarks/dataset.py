@@ -1,7 +1,8 @@
 """The rows of a benchmark: of a pinned commit of the hub, or of a local copy that is laid out like it.
 
 A local copy is a folder with the hub's Parquet files (`<config>/<split>-00000-of-00001.parquet` or
-`data/<split>-…`), one Parquet file, or one .tsv. What is not the pinned data (columns, counts, ids) is refused.
+`data/<split>-…`), one Parquet file, or one .tsv or .jsonl. What is not the pinned data
+(columns, counts, ids) is refused.
 """
 
 import csv
@@ -115,18 +116,17 @@ def check_data(dataset: Dataset, data: Data) -> None:
     """Raises ConfigError where neither we nor the configuration name the data, or a split is unknown."""
     dataset.chosen(data.split)
     if not (data.path or data.revision or dataset.revision):
-        raise ConfigError(
-            f"evaluate.data.{dataset.name}: no commit of {dataset.repo} is known to us; name the one that you want as "
-            "revision, or a local copy as path"
-        )
+        whose = f"no commit of {dataset.repo} is known to us; name the one that you want as revision, or a local copy"
+        told = whose if dataset.repo else "its rows are your own; name their file"
+        raise ConfigError(f"evaluate.data.{dataset.name}: {told} as path")
 
 
 def _rows(dataset: Dataset, part: Part, data: Data) -> Iterator[Row]:
     if not data.path:
         return _hub(dataset, part, data)
     path = Path(data.path)
-    if path.suffix == ".tsv":
-        return _tsv(path)
+    if path.suffix in TABLES:
+        return TABLES[path.suffix](path)
     return (row for file in _files(dataset, part, path) for row in _parquet(file))
 
 
@@ -169,6 +169,17 @@ def _tsv(path: Path) -> Iterator[Row]:
                 yield {**row, "image": json.loads(row["image"].replace("'", '"'))} if listed else row
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read as a table: {error}") from None
+
+
+def _jsonl(path: Path) -> Iterator[Row]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            yield from (json.loads(line) for line in file if line.strip())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read as JSON lines: {error}") from None
+
+
+TABLES: Mapping[str, Callable[[Path], Iterator[Row]]] = {".tsv": _tsv, ".jsonl": _jsonl}
 
 
 def _hub(dataset: Dataset, part: Part, data: Data) -> Iterator[Row]:

@@ -5,16 +5,20 @@ A killed evaluation goes on after the shards that are there, and asks nothing th
 
 import importlib
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
+from perception_r1 import sections
 from perception_r1.child import end_with_parent
-from perception_r1.endpoints import open_endpoint
+from perception_r1.endpoints import Endpoint, Speaking, open_endpoint
 from perception_r1.errors import ConfigError, PerceptionError
 from perception_r1.evaluate.cache import Cache
 from perception_r1.evaluate.engines import VLLM, Engine, Sampling, Served, Transformers
 from perception_r1.evaluate.fallback import Finder
+from perception_r1.evaluate.perceived import Perceiver, annotated
 from perception_r1.evaluate.run import answer
 from perception_r1.evaluate.spec import EvalSpec
+from perception_r1.judges import Judge
 
 
 def main() -> None:
@@ -33,14 +37,19 @@ def evaluate(spec: EvalSpec) -> None:
     benchmark = importlib.import_module(f"perception_r1.benchmarks.{spec.benchmark}")
     cache = Cache(spec.cache or spec.folder / "responses.sqlite")
     engine = opened(spec, cache)
-    finder = Finder(open_endpoint(spec.extractor)) if spec.extractor else None
-    try:
-        answer(spec, benchmark, engine, finder)
-    finally:
-        engine.close()
-        cache.close()
-        if finder:
-            finder.endpoint.close()
+    with ExitStack() as open_ones:
+        open_ones.callback(cache.close)
+        open_ones.callback(engine.close)
+        finder = Finder(_opened(spec.extractor, open_ones)) if spec.extractor else None
+        perceiver = Perceiver(Judge(_opened(spec.judge, open_ones)), annotated(spec.data.facts)) if spec.judge else None
+        answer(spec, benchmark, engine, finder, perceiver)
+
+
+def _opened(settings: sections.Endpoint, open_ones: ExitStack) -> Endpoint:
+    """An endpoint that must say something, closed with the others."""
+    endpoint = Speaking(open_endpoint(settings))
+    open_ones.callback(endpoint.close)
+    return endpoint
 
 
 def opened(spec: EvalSpec, cache: Cache) -> Engine:

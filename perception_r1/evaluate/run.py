@@ -11,6 +11,7 @@ from perception_r1.evaluate import demonstrations, fallback
 from perception_r1.evaluate.cache import Response
 from perception_r1.evaluate.conditions import captioned, donors, shown, windows
 from perception_r1.evaluate.engines import Asked, Engine
+from perception_r1.evaluate.perceived import Perceiver
 from perception_r1.evaluate.predict import prediction
 from perception_r1.evaluate.spec import EvalSpec
 from perception_r1.records import Prediction
@@ -34,7 +35,13 @@ class Shard:
         return len(self.said) == len(self.items)
 
 
-def answer(spec: EvalSpec, benchmark: Benchmark, engine: Engine, finder: fallback.Finder | None = None) -> None:
+def answer(
+    spec: EvalSpec,
+    benchmark: Benchmark,
+    engine: Engine,
+    finder: fallback.Finder | None = None,
+    perceiver: Perceiver | None = None,
+) -> None:
     """Writes the predictions of every shard that is not there; raises EvaluationFailed where responses are missing."""
     spec.folder.mkdir(parents=True, exist_ok=True)
     open_shards: dict[str, Shard] = {}
@@ -48,7 +55,7 @@ def answer(spec: EvalSpec, benchmark: Benchmark, engine: Engine, finder: fallbac
         shard.said[asked.place] = response
         done += 1
         if shard.whole:
-            write(shard.path, _predictions(spec, benchmark, shard, finder), Prediction)
+            write(shard.path, _predictions(spec, benchmark, shard, finder, perceiver), Prediction)
             del open_shards[asked.shard]
         if shard.whole or done % spec.batch == 0:
             write_progress(spec.folder, min(done, total), total)
@@ -90,11 +97,16 @@ def _turns(spec: EvalSpec) -> Iterator[tuple[Condition, int]]:
 
 
 def _predictions(
-    spec: EvalSpec, benchmark: Benchmark, shard: Shard, finder: fallback.Finder | None
+    spec: EvalSpec,
+    benchmark: Benchmark,
+    shard: Shard,
+    finder: fallback.Finder | None,
+    perceiver: Perceiver | None,
 ) -> list[Prediction]:
-    """The shard's responses, graded, in the order of its items."""
+    """The shard's responses, graded and read for facts, in the order of its items."""
     rows = [_prediction(spec, benchmark, shard, place) for place in range(len(shard.items))]
-    return fallback.found(finder, benchmark, shard.items, rows) if finder else rows
+    rows = fallback.found(finder, benchmark, shard.items, rows) if finder else rows
+    return perceiver.verdicts(rows) if perceiver else rows
 
 
 def _prediction(spec: EvalSpec, benchmark: Benchmark, shard: Shard, place: int) -> Prediction:

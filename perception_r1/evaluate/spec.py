@@ -37,6 +37,7 @@ class EvalSpec:
     bf16: bool = False
     instruction: Instruction = "none"
     extractor: Endpoint | None = None  # is asked for answers that no rule finds
+    judge: Endpoint | None = None  # reads responses for annotated facts
     demonstrations: Demonstrations = Demonstrations()
     cache: Path | None = None
 
