@@ -15,7 +15,7 @@ from PIL import Image
 from perception_r1.benchmarks import world
 from perception_r1.benchmarks.item import Item, nothing_known
 from perception_r1.endpoints import Reply, Request, open_endpoint
-from perception_r1.errors import BadProblem, ConfigError, EvaluationFailed, Refused, TimedOut
+from perception_r1.errors import BadProblem, ConfigError, EvaluationFailed, Refused, TimedOut, Unreachable
 from perception_r1.evaluate import fallback
 from perception_r1.evaluate.cache import Cache, Response, key_of
 from perception_r1.evaluate.conditions import donors, shown, windows
@@ -23,6 +23,7 @@ from perception_r1.evaluate.demonstrations import bank, before, copied, in_forma
 from perception_r1.evaluate.engines import Asked, Sampling, Served
 from perception_r1.evaluate.perceived import Perceiver, annotated
 from perception_r1.evaluate.run import answer
+from perception_r1.evaluate.scores import scored
 from perception_r1.evaluate.spec import EvalSpec
 from perception_r1.judges import Judge
 from perception_r1.prompt import MARK
@@ -245,8 +246,8 @@ def test_an_endpoint_that_dies_leaves_what_it_answered(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "responses.sqlite")
     dead = [None] * 30 + [Fault(hang_up=True)] * 1000
     with serving(faults=dead) as server:
-        engine = served(server.url, cache, retries=0)
-        with pytest.raises(Exception, match="cannot be reached"):
+        engine = served(server.url, cache, retries=0, patience_s=2.0)
+        with pytest.raises((EvaluationFailed, Unreachable), match="embedded/teacher at"):
             answer(spec(tmp_path / "run", conditions=("full", "shuffled"), max_tokens=256), world, engine)
         engine.close()
     with serving() as server:
@@ -417,6 +418,20 @@ def test_an_answer_that_an_example_gave_is_copied_unless_it_is_right(tmp_path: P
     last = examples[2].answer
     assert copied(last, "17", examples) and not copied(last, last, examples) and not copied(None, "17", examples)
     assert not copied("18", "17", examples)
+
+
+def test_a_model_that_repeats_its_last_example_has_a_copy_rate_of_one(tmp_path: Path) -> None:
+    path = tmp_path / "bank.jsonl"
+    path.write_text("\n".join([example(0, "70"), example(1, "80"), example(2, "90")]))
+    settings = Demonstrations(shots=2, bank=str(path))
+
+    def repeats(asked: Asked) -> Response:
+        return Response(str(asked.before[-1]["content"]), 9, False)
+
+    answer(spec(tmp_path, demonstrations=settings), world, Stub(repeats))
+    scores, _ = scored(rows(tmp_path), world, whole=False)
+    (rate,) = [score for score in scores if score.metric == "copy rate"]
+    assert (rate.value, rate.n) == (1.0, 24)
 
 
 # Facts that are annotations

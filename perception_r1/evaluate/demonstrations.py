@@ -10,7 +10,7 @@ import json
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from perception_r1.errors import ConfigError
 from perception_r1.evaluate import grade_answer
 from perception_r1.evaluate.layout import outline
 from perception_r1.prompt import MARK, Instruction, messages
-from perception_r1.records import Problem
+from perception_r1.records import Prediction, Problem
 from perception_r1.sections import Demonstrations
 
 Before = tuple[tuple[Mapping[str, Any], ...], tuple[bytes, ...]]
@@ -86,8 +86,18 @@ def before(settings: Demonstrations, examples: Sequence[Example], problem: Probl
     return tuple(told), tuple(pictures)
 
 
+def marked(made: Prediction, examples: Sequence[Example]) -> Prediction:
+    """The prediction with a label that says whether it copies an example; without examples as it was."""
+    if not examples:
+        return made
+    told = "yes" if copied(made.value, made.gold, examples) else "no"
+    return replace(made, labels=(*made.labels, f"copied={told}"))
+
+
 def chosen(settings: Demonstrations, examples: Sequence[Example], problem: Problem) -> list[Example]:
     """The k examples, the most alike last, next to the question; never the question itself, the same for a seed."""
+    if not settings.shots:
+        return []
     others = [one for one in examples if one.id != problem.id and not _same(one, problem)]
     if settings.retriever == "random":
         return random.Random(f"{settings.seed} {problem.id}").sample(others, min(settings.shots, len(others)))

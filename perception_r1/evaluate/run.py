@@ -27,6 +27,7 @@ class Shard:
     condition: Condition
     sample: int
     path: Path
+    examples: list[demonstrations.Example]  # that may be shown before a question
     said: dict[int, Response] = field(default_factory=dict)
 
     @property
@@ -83,7 +84,7 @@ def _questions(spec: EvalSpec, benchmark: Benchmark, open_shards: dict[str, Shar
             path = spec.predictions / f"{name}.parquet"
             if path.exists():
                 continue
-            open_shards[name] = Shard(window, condition, sample, path)
+            open_shards[name] = Shard(window, condition, sample, path, bank)
             for place, item in enumerate(window):
                 problem = shown(item, condition, swapped.get(item.problem.id))
                 before, pictures = demonstrations.before(spec.demonstrations, bank, item.problem, spec.instruction)
@@ -111,7 +112,7 @@ def _predictions(
 
 def _prediction(spec: EvalSpec, benchmark: Benchmark, shard: Shard, place: int) -> Prediction:
     said = shard.said[place]
-    return prediction(
+    made = prediction(
         model=spec.model,
         seed=spec.seed,
         benchmark=spec.benchmark,
@@ -124,3 +125,5 @@ def _prediction(spec: EvalSpec, benchmark: Benchmark, shard: Shard, place: int) 
         truncated=said.truncated,
         failed=said.error,
     )
+    shown_before = demonstrations.chosen(spec.demonstrations, shard.examples, shard.items[place].problem)
+    return demonstrations.marked(made, shown_before)
