@@ -46,6 +46,7 @@ def _command(stage: str, says: str) -> click.Command:
     @click.option("--strict", is_flag=True, help="A row of the data set that cannot be used ends the run.")
     @click.option("--no-prefect", is_flag=True, help="Without Prefect: the same stages as plain Python.")
     @click.option("--json", "as_json", is_flag=True, help="Print the artifacts that were made or found as JSON.")
+    @_options_of(stage)
     @click.pass_obj
     def command(
         store: Path | None,
@@ -57,18 +58,32 @@ def _command(stage: str, says: str) -> click.Command:
         strict: bool,
         no_prefect: bool,
         as_json: bool,
+        dry_run: bool = False,
     ) -> None:
         from perception_r1.config import load
 
         if accept_judge:
             overrides = (*overrides, f"validate.accept={json.dumps(accept_judge, ensure_ascii=False)}")
         overrides += ("annotate.problems.strict=true",) * strict
-        load(config, profile, overrides)  # what is wrong with it is said before anything heavy is imported
+        loaded = load(config, profile, overrides)  # what is wrong with it is said before anything heavy is imported
+        if dry_run:
+            from perception_r1.train.dry_run import checked
+
+            checked(loaded, click.echo)
+            return
         _prepare(no_prefect)
         made = _run(stage, str(config), profile, overrides, str(store or ""), force)
         _show(stage, made, store, as_json)
 
     return command
+
+
+def _options_of(stage: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options that only one stage has."""
+    if stage != "train":
+        return lambda command: command
+    says = "Try the configuration on a tiny model, without a GPU, and say what the real run needs."
+    return click.option("--dry-run", is_flag=True, help=says)
 
 
 def _commands() -> Iterator[click.Command]:

@@ -20,7 +20,7 @@ from typing import Any
 from perception_r1.errors import ProcessFailed
 from perception_r1.gpus import VISIBLE, gpus_here, leased
 
-Watch = Callable[[int, int], None]  # done, total
+Watch = Callable[..., None]  # done, total, and what came of it where the child says so
 PARENT = "PERCEPTION_R1_PARENT"
 CAUSE = "error.txt"  # beside RUN.json, where a child knows why it fails
 LOG_END = 30  # lines
@@ -105,7 +105,7 @@ def _launcher(processes: int) -> list[str]:
 
 def _show(folder: Path, watch: Watch | None) -> None:
     if watch and (state := read_progress(folder)):
-        watch(int(state["done"]), int(state["total"]))
+        watch(int(state["done"]), int(state["total"]), *([state["said"]] if state.get("said") else []))
 
 
 def read_progress(folder: Path) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def inside_run() -> bool:
 
 
 def mirror(title: str) -> Watch:
-    """A callback(done, total) that shows on the page of the running Prefect run how far the thing is."""
+    """A callback(done, total, says) that shows on the page of the running Prefect run how far the thing is."""
     if not inside_run():
         return lambda done, total, says="": None
     from prefect.artifacts import create_progress_artifact, update_progress_artifact
@@ -68,6 +68,6 @@ def mirror(title: str) -> Watch:
         share = 100.0 * done / max(total, 1)
         if share != shown and (time.monotonic() - shown_s > EVERY_S or done == total):
             shown_s, shown = time.monotonic(), share
-            update_progress_artifact(page, progress=share)
+            update_progress_artifact(page, progress=share, description=f"{title}: {says}" if says else title)
 
     return show

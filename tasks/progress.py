@@ -16,18 +16,21 @@ _users = 0
 
 @contextmanager
 def watching(title: str) -> Iterator[Watch]:
-    """Gives a callback(done, total) that shows how far the thing is; several may be under way at once."""
+    """Gives a callback(done, total, says) that shows how far the thing is; several may be under way at once."""
     started, page = time.monotonic(), mirror(title)
     if not sys.stderr.isatty():
         yield page
         print(f"{title}: done in {time.monotonic() - started:.0f} s", file=sys.stderr)
         return
+    from rich.markup import escape
+
     screen = _taken()
     bar = screen.add_task(title, total=None)
 
     def show(done: int, total: int, says: str = "") -> None:
-        screen.update(bar, completed=done, total=total, description=f"{title} [dim]{says}[/]" if says else title)
-        page(done, total)
+        told = f"{title} [dim]{escape(says)}[/]" if says else title
+        screen.update(bar, completed=done, total=total, description=told)
+        page(done, total, says)
 
     try:
         yield show

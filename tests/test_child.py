@@ -20,7 +20,7 @@ from perception_r1.child import end_with_parent, write_progress
 end_with_parent()
 spec = json.loads(Path(sys.argv[1]).read_text())
 for step in range(3):
-    write_progress(Path(sys.argv[1]).parent, step + 1, 3)
+    write_progress(Path(sys.argv[1]).parent, step + 1, 3, **({"said": "accuracy 0.50"} if step == 2 else {}))
     time.sleep(spec["pause_s"])
 if spec["fails"]:
     sys.exit("the reason")
@@ -35,9 +35,10 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_progress_reaches_the_parent_and_the_spec_stays_for_a_replay(module: str, tmp_path: Path) -> None:
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[object, ...]] = []
     run_child(module, {"pause_s": 0.3, "fails": False}, tmp_path / "run", watch=lambda *step: seen.append(step))
-    assert seen[-1] == (3, 3)
+    assert seen[0] == (1, 3)
+    assert seen[-1] == (3, 3, "accuracy 0.50")
     assert json.loads((tmp_path / "run" / "RUN.json").read_text())["pause_s"] == 0.3
 
 

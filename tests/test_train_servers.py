@@ -121,9 +121,8 @@ def test_the_policy_s_server_is_started_as_trl_wants_it(tmp_path: Path) -> None:
         assert expected in said
     assert "--enable-scale-out" not in server.command(tmp_path, train, (0, 28))
     around = server.environment(train, {"PATH": "/bin", "RANK": "0", "MASTER_PORT": "1", "CUDA_VISIBLE_DEVICES": "0"})
-    behind = server.environment(
-        replace(train, processes=2, policy_server=PolicyServer()), {"CUDA_VISIBLE_DEVICES": "4,5,6,7"}
-    )
+    two = replace(train, processes=2, policy_server=PolicyServer())
+    behind = server.environment(two, {"CUDA_VISIBLE_DEVICES": "4,5,6,7"})
     assert behind["CUDA_VISIBLE_DEVICES"] == "6,7"
     assert launch.gpus_of(train) == 3
     assert around == {"PATH": "/bin", "CUDA_VISIBLE_DEVICES": "6,7", "VLLM_SERVER_DEV_MODE": "1"}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from perception_r1.train.alarms import alarms
-from perception_r1.train.progress import duration, measures, told
+from perception_r1.train.progress import duration, measures, shortly, told
 
 FIRST = {
     "step": 0, "reward_perception": None, "reward_accuracy": None, "perception": 0.2, "accuracy": 0.5,
@@ -61,6 +61,7 @@ def test_a_step_s_line_says_what_it_earned_and_waited_for() -> None:
         "step 12/120: accuracy 0.500; kl 0.013 x 0.05; 1600 tokens/s; judge 1.50 s, waited for 0.10 s (5.0% of the "
         "step); 2.00 s a step, 4 min left"
     )
+    assert shortly(measures(logs, 216.0, 0.05)) == "accuracy 0.50, kl 0.013, 1600 tokens/s, judge 5%"
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(5.2, "5 s"), (89.0, "89 s"), (600.0, "10 min"), (9000.0, "2.5 h")])

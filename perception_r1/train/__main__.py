@@ -66,9 +66,8 @@ def _trained(spec: RunSpec, folder: Path, checkpoint: Path | None) -> None:
         train_dataset=data.dataset(spec, processor),
         peft_config=_lora(spec),
     )
-    if (
-        checkpoint and checkpoints.step_of(checkpoint) >= settings.steps
-    ):  # train() would take one more step of its epoch
+    # in the midst of an epoch train() would take one step more
+    if checkpoint and checkpoints.step_of(checkpoint) >= settings.steps:
         if settings.lora.rank:
             trainer._load_from_checkpoint(str(checkpoint))
     else:

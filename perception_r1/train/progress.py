@@ -29,7 +29,7 @@ def measures(logs: Mapping[str, Any], left_s: float, kl_weight: float) -> dict[s
         "tokens_per_s": tokens / step_s if step_s else None,
         "judge_s": logs.get("judge/seconds"),
         "judge_waited_s": logs.get("judge/waited"),
-        "judge_share": waited_s / step_s if step_s else None,
+        "judge_share": waited_s / step_s if step_s and "judge/waited" in logs else None,
         "left_s": left_s,
     }
     return {name: value for name, value in found.items() if _is_said(value)}
@@ -48,6 +48,15 @@ def told(step: int, steps: int, seen: Mapping[str, Any]) -> str:
         )
     parts += ["left out: the gradient was no number"] if seen.get("skipped") else []
     return "; ".join([*parts, f"{seen['step_s']:.2f} s a step, {duration(seen['left_s'])} left"])
+
+
+def shortly(seen: Mapping[str, Any]) -> str:
+    """What stands beside a bar, where the time left is shown already."""
+    parts = [f"{name} {value:.2f}" for name, value in seen.get("rewards", {}).items() if _is_said(value)]
+    parts += [f"kl {seen['kl']:.2g}"] if "kl" in seen else []
+    parts += [f"{seen['tokens_per_s']:.0f} tokens/s"] if "tokens_per_s" in seen else []
+    parts += [f"judge {seen['judge_share']:.0%}"] if "judge_share" in seen else []
+    return ", ".join(parts)
 
 
 def duration(seconds: float) -> str:

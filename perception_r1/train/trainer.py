@@ -24,7 +24,7 @@ from perception_r1.rewards.tied import capped
 from perception_r1.train import checkpoints, data, ledger, preflight, redraw, scoring
 from perception_r1.train.judging import Judging, refusal
 from perception_r1.train.look import Looker
-from perception_r1.train.progress import measures, told
+from perception_r1.train.progress import measures, shortly, told
 from perception_r1.train.sampler import Dealt
 from perception_r1.train.scoring import Sample
 from perception_r1.train.settings import config
@@ -251,7 +251,8 @@ class Steps(TrainerCallback):  # type: ignore[misc, unused-ignore]
         left_s = (state.max_steps - state.global_step) * (time.monotonic() - self.started) / done
         seen = measures(logs, left_s, self.trainer.beta)
         print(told(state.global_step, state.max_steps, seen), flush=True)
-        write_progress(self.trainer.spec.folder, state.global_step, state.max_steps, **seen)
+        said = shortly(seen)
+        write_progress(self.trainer.spec.folder, state.global_step, state.max_steps, said=said, **seen)
 
 
 def combined_reward(**_: Any) -> Any:
