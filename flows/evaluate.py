@@ -4,7 +4,7 @@ import tasks.evaluate
 from flows.opening import opened
 from flows.train import trained
 from storage import Artifact, Run
-from tasks.annotate import read_problems
+from tasks.annotate_problems import read_problems
 from tasks.evaluate import Evaluated
 from tasks.job import Job
 from tasks.orchestration import crew, flow

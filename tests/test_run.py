@@ -32,7 +32,8 @@ SMALLER = [
 ]
 KINDS = {
     "annotations", "checkpoint", "comparison", "funnel", "gains", "gold_verdicts", "judge_report", "overlaps",
-    "predictions", "problems", "refusals", "report", "rollouts", "scores", "spread", "statements", "trajectories", "usage",
+    "predictions", "problems", "refusals", "report", "rollouts", "scores", "spread", "statements",
+    "trajectories", "usage",
 }  # fmt: skip
 
 

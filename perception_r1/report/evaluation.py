@@ -6,7 +6,8 @@ from typing import Any
 from perception_r1.compare.words import percent, signed
 from perception_r1.evaluate.gains import LEVEL, Gain
 from perception_r1.evaluate.scores import Score
-from perception_r1.report.findings import SEEN, Findings
+from perception_r1.compare.contrast import UNTOUCHED
+from perception_r1.report.findings import Findings
 
 WITHOUT = "none"
 ACCURACY = "accuracy"
@@ -27,7 +28,7 @@ def _part(findings: Findings, benchmark: str) -> Mapping[str, Any]:
     gains = [gain for gain in findings.gains if gain.benchmark == benchmark]
     conditions = list(dict.fromkeys(score.condition for score in scores))
     arms = list(dict.fromkeys(score.model for score in scores))
-    full = [score for score in scores if score.condition == SEEN]
+    full = [score for score in scores if score.condition == UNTOUCHED]
     harnesses = list(dict.fromkeys(score.metric for score in full if score.part == "harness"))
     perceived = [name for name in PERCEPTION if any(score.metric == name for score in full)]
     return {
@@ -96,7 +97,7 @@ def _overlap(findings: Findings, benchmark: str) -> str:
     if not found:
         return "No item shows a picture that was trained on, or asks the same of one that looks like it."
     named = ", ".join(overlap.item for overlap in found[:3])
-    own = [score for score in findings.scores if (score.benchmark, score.condition) == (benchmark, SEEN)]
+    own = [score for score in findings.scores if (score.benchmark, score.condition) == (benchmark, UNTOUCHED)]
     with_and_without = ", ".join(
         f"{arm} {_mean(s for s in own if (s.model, s.metric) == (arm, ACCURACY))} / "
         f"{_mean(s for s in own if (s.model, s.metric) == (arm, CLEAN))}"
