@@ -1,7 +1,7 @@
 """Predictions → paired tests between the models, and the spread over seeds."""
 
 import tasks.compare
-from flows.evaluate import every_prediction
+from flows.evaluate import compared, every_evaluation
 from flows.opening import opened
 from flows.train import every_model
 from storage import Run
@@ -22,4 +22,5 @@ def compare(
     job = opened("compare", config, profile, overrides, store, force)
     annotated = annotate(job)
     judged = validate(job, annotated)
-    return tasks.compare.compare(job, every_prediction(job, every_model(job, annotated, judged)), judged)
+    predictions = compared(every_evaluation(job, every_model(job, annotated, judged)))
+    return tasks.compare.compare(job, predictions, judged)

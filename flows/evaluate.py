@@ -2,13 +2,14 @@
 
 import tasks.evaluate
 from flows.opening import opened
-from flows.train import trained
-from storage import Artifact, Run
-from tasks.annotate_problems import read_problems
-from tasks.evaluate import Evaluated
+from flows.train import every_model
+from storage import Artifact
+from tasks.annotate import annotate
+from tasks.evaluate import Evaluated, score
 from tasks.job import Job
 from tasks.orchestration import crew, flow
 from tasks.train import Model
+from tasks.validate import validate
 
 UNTRAINED = 0  # the seed of a model behind an address
 
@@ -23,8 +24,9 @@ def evaluate(
 ) -> list[Artifact]:
     """The predictions of every model on every benchmark, and the scores."""
     job = opened("evaluate", config, profile, overrides, store, force)
-    evaluated = every_evaluation(job, trained(job))
-    return [*compared(evaluated), *scores(job, evaluated).outputs.values()]
+    annotated = annotate(job)
+    evaluated = every_evaluation(job, every_model(job, annotated, validate(job, annotated)))
+    return [*compared(evaluated), *score(job, annotated, evaluated).outputs.values()]
 
 
 def every_evaluation(job: Job, models: list[Model]) -> list[Evaluated]:
@@ -44,13 +46,3 @@ def every_evaluation(job: Job, models: list[Model]) -> list[Evaluated]:
 def compared(evaluated: list[Evaluated]) -> list[Artifact]:
     """What the trained models are compared by: the greedy predictions of the untouched items."""
     return [each.predictions for each in evaluated if each.trained]
-
-
-def scores(job: Job, evaluated: list[Evaluated]) -> Run:
-    """The scores, the gains and the overlaps of all predictions."""
-    return tasks.evaluate.score(job, read_problems(job), evaluated)
-
-
-def every_prediction(job: Job, models: list[Model]) -> list[Artifact]:
-    """The predictions that the models are compared by."""
-    return compared(every_evaluation(job, models))

@@ -8,13 +8,14 @@ Each call is a stage that can be run alone. What is finished is found in the sto
 the stages are started.
 """
 
-from flows.evaluate import compared, every_evaluation, scores
+from flows.evaluate import compared, every_evaluation
 from flows.opening import opened
 from flows.pools import run_through
 from flows.train import every_model
 from storage import Artifact
 from tasks.annotate import annotate
 from tasks.compare import compare
+from tasks.evaluate import score
 from tasks.job import Job
 from tasks.orchestration import flow
 from tasks.report import report
@@ -52,7 +53,7 @@ def answered(job: Job) -> Artifact:
     # Held-out problems, before and after. Seeing is measured against the truth, never by the judge of training.
     # The same items are asked again without their pictures: what is still right then was not seen.
     evaluated = every_evaluation(job, models)
-    scored = scores(job, evaluated)
+    scored = score(job, annotated, evaluated)
 
     # McNemar pairs the same items under two models; the test over seeds asks whether the next run would say the same.
     predictions = compared(evaluated)

@@ -2,15 +2,15 @@
 
 from concurrent.futures import Future
 
-import tasks.annotate
 import tasks.train
-import tasks.validate
 from flows.opening import opened
 from perception_r1.sections import Arm
 from storage import Artifact, Run
+from tasks.annotate import annotate
 from tasks.job import Job
 from tasks.orchestration import crew, flow
 from tasks.train import Model
+from tasks.validate import validate
 
 
 @flow
@@ -22,13 +22,9 @@ def train(
     force: bool = False,
 ) -> list[Model]:
     """The models of every arm and seed, after their judge was found good enough."""
-    return trained(opened("train", config, profile, overrides, store, force))
-
-
-def trained(job: Job) -> list[Model]:
-    """Every model with all that it stands on: annotations, and a judge that was found good enough."""
-    annotated = tasks.annotate.annotate(job)
-    return every_model(job, annotated, tasks.validate.validate(job, annotated))
+    job = opened("train", config, profile, overrides, store, force)
+    annotated = annotate(job)
+    return every_model(job, annotated, validate(job, annotated))
 
 
 def every_model(job: Job, annotated: Run, judged: Run) -> list[Model]:

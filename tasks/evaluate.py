@@ -124,9 +124,10 @@ def _spec(job: Job, folder: Path, model: str, seed: int, checkpoint: Artifact | 
 
 
 @task
-def score(job: Job, problems: Artifact, evaluated: Sequence[Evaluated]) -> Run:
+def score(job: Job, annotated: Run, evaluated: Sequence[Evaluated]) -> Run:
     """The finished run; its outputs are the scores, what the pictures are worth, and what training has seen."""
     settings = job.config.evaluate
+    problems = job.origin(annotated[f"annotations/{job.name()}"], "problems")
     inputs = [version for each in evaluated for version in (each.predictions, each.further) if version]
     data = {name: plain(settings.data.get(name, PINNED)) for name in settings.benchmarks}
     config = {"items": settings.items, "seed": settings.seed, "data": data}

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from perception_r1.compare.contrast import UNTOUCHED
 from perception_r1.compare.words import percent, signed
 from perception_r1.evaluate.gains import LEVEL, Gain
 from perception_r1.evaluate.scores import Score
-from perception_r1.compare.contrast import UNTOUCHED
 from perception_r1.report.findings import Findings
 
 WITHOUT = "none"
