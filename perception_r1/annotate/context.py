@@ -13,11 +13,11 @@ from functools import lru_cache
 from itertools import pairwise
 
 from perception_r1.annotate.statements import NUMBER, POWERS, Key, Quantity, words_of
-from perception_r1.annotate.wording import BEHIND, EQUATION, LAW, QUOTED, SEES, SINCE, THUS, TOLD, WORKED
+from perception_r1.annotate.wording import BEHIND, EQUATION, INSIDE, LAW, QUOTED, SEES, SINCE, THUS, TOLD, WORKED
 
 THOUGHT = re.compile(r"<answer>.*|</?think>", re.DOTALL)
 DRESS = re.compile(r"[*#`|$]|\\[()\[\]]")
-SENTENCES = re.compile(r"\n+|(?<=[.;!?])(?!\d)\s+|[。；！？]")
+SENTENCES = re.compile(r"\n+|(?<=[.;!?])(?!\d)\s+|[。；！？]|(?<=\d)\s+(?=[A-Z][a-z])")  # a value may end one
 COMMAS = re.compile(r"(?<!\d),(?!\d{3})\s*(?![^()]*\))|(?<=\d),\s+(?![^()]*\))|，|、|(?<=\w):\s")
 EXPRESSION = re.compile(r"\d*[a-z]\s*[-+−]\s*\d+(?:\.\d+)?\b(?!\s*[=≈])")  # 3x + 5 says nothing of a 5
 LONGEST = 1_000  # of a sentence, in characters: what is longer is no sentence, and the patterns take their time with it
@@ -96,12 +96,11 @@ def _parted(sentence: str) -> Iterator[Clause]:
 
 
 def _pieces(sentence: str) -> Iterator[str]:
-    """The sentence parted at commas, and before words that conclude or give a reason."""
+    """The sentence parted at commas, and before words that conclude or give a reason, unless they stand inside."""
     for part in COMMAS.split(sentence):
-        places = sorted(
-            {found.start() for pattern in (THUS, BEHIND) for found in pattern.finditer(part)} | {0, len(part)}
-        )
-        yield from (part[start:end] for start, end in pairwise(places))
+        signs = [found for pattern in (THUS, BEHIND) for found in pattern.finditer(part)]
+        places = {found.start() for found in signs if not INSIDE.search(part[: found.end()])}
+        yield from (part[start:end] for start, end in pairwise(sorted(places | {0, len(part)})))
 
 
 def _clause(piece: str, concludes: bool) -> Clause:

@@ -35,7 +35,7 @@ from perception_r1.records import Annotation, FactType, Problem, Trajectory
 
 SENTENCES = re.compile(r"[.;?!。](?!\d)")
 CLAUSES = re.compile(
-    r"[,:]|\b(?:if|given|where|when|with|such that|sachant que|sapendo che|sabiendo que)\b", re.IGNORECASE
+    r",|:(?!\d)|\b(?:if|given|where|when|with|such that|sachant que|sapendo che|sabiendo que)\b", re.IGNORECASE
 )
 DOUBTS = re.compile(r"\s*(?:is|are|does|do|can|has|have)\b", re.IGNORECASE)  # a yes-or-no question gives nothing away
 APPOSITION = re.compile(r"\s*(?:the|a|an)\b", re.IGNORECASE)
@@ -143,7 +143,7 @@ def stated(problem: Problem, facts: list[Fact]) -> dict[Key, str]:
     told = [clause for said in sentences for clause in _told(said)]
     given = {key_of(part) for clause in told for part in re.split(r"\band\b", clause)}
     words = [set(words_of(clause)) for clause in told]
-    whole = [words_of(said) for said in sentences]
+    whole = [words_of(said) for said in (*sentences, *told)]
     return {fact.key: "stated in the question" for fact in facts if _is_given(fact.key, given, words, whole)}
 
 

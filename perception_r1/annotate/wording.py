@@ -11,21 +11,27 @@ _I = re.IGNORECASE
 THUS = re.compile(
     r"\b(?:so(?! far| called)(?= |,)|therefore|thus|hence|then|consequently|accordingly|it follows(?: that)?|"
     r"(?:which|this|that) (?:gives|means|implies|yields|makes)|yields?|impl(?:y|ies|ying)|we (?:get|find|have|obtain)|"
-    r"must be|by subtraction|gives us|"
+    r"must be|meaning|by subtraction|gives us|"
     r"(?:solving|multiplying|dividing|adding|subtracting|setting|substituting|simplifying|plugging in)(?=[ ,]|$)|"
     r"also ist|also gilt|also|daher|somit|folglich|deshalb|daraus folgt|"
     r"donc|ainsi|on obtient|on en déduit|d['’]où|par conséquent|"
     r"por lo tanto|por tanto|entonces|luego|así que|por consiguiente|se obtiene|"
-    r"portanto|logo|então|obtém-se|"
+    r"da cui|portanto|logo|então|obtém-se|"
     r"quindi|dunque|perciò|pertanto|si ottiene|allora|"
     r"значит|следовательно|поэтому|итак|тогда|получаем)(?!\w)"
     r"|所以|因此|因而|从而|于是|可得|故(?!意|事)|则|よって|したがって|ゆえに|だから",
     _I,
 )
+INSIDE = re.compile(  # these stand within what they conclude: "the triangle is therefore isosceles"
+    r"(?<![,;])(?<!\band)(?<!\bund)(?<!\bet)(?<!\be)(?<!\by) "
+    r"(?:therefore|thus|hence|consequently|daher|somit|folglich|deshalb|donc|ainsi|quindi|dunque|pertanto|portanto)$",
+    _I,
+)
 SINCE = re.compile(
     r"^\W*(?:since|because|as (?=\w+ (?:is|are|bisects?|lies?)\b)|given that|"
-    r"weil|da(?= )|denn|puisque|parce que|comme(?= )|porque|ya que|puesto que|como(?= )|pois|uma vez que|já que|"
-    r"poiché|perché|siccome|dato che|так как|поскольку|потому что)(?!\w)|^\W*(?:因为|由于|なぜなら)",
+    r"weil|da(?= (?!cui\b))|denn|puisque|parce que|comme(?= )|porque|ya que|puesto que|como(?= )|"
+    r"pois|uma vez que|já que|poiché|perché|siccome|dato che|так как|поскольку|потому что)(?!\w)"
+    r"|^\W*(?:因为|由于|なぜなら)",
     _I,
 )
 BEHIND = re.compile(r"\b(?:because|since|weil|denn|parce que|porque|ya que|perché|потому что)\b|因为", _I)
@@ -77,7 +83,8 @@ KNOWLEDGE = re.compile(  # of things in general, not of this picture's
     r"suma de los ángulos|ángulos (?:alternos|opuestos|correspondientes)|"
     r"soma dos ângulos|ângulos (?:alternos|opostos|correspondentes)|"
     r"somma degli angoli|angoli (?:alterni|opposti|corrispondenti)|(?:è|es|é|est) la (?:metà|mitad|metade|moitié)|"
-    r"сумма углов|вертикальные углы|内角和|同位角|内错角|对顶角|同旁内角|内角の和|錯角|対頂角",
+    r"сумма углов|вертикальные углы|накрест лежащие|соответственные углы|"
+    r"内角和|同位角|内错角|对顶角|同旁内角|内角の和|錯角|対頂角",
     _I,
 )
 EQUATION = re.compile(  # something worked out before an equals sign: 12 − 9 = 3, z + 118 = 180, AB + CD = 9, 10² = 100
