@@ -9,7 +9,9 @@ from perception_r1.annotate.extract import Extracted
 from perception_r1.annotate.funnel import Step, Tally
 from perception_r1.annotate.page import page
 from perception_r1.annotate.problems import Given
-from perception_r1.annotate.quality import quality
+from perception_r1.annotate.quality import form_truth, quality
+from perception_r1.annotate.quality import measured as compared
+from perception_r1.annotate.usage import Usage, beside_the_paper
 from perception_r1.records import Annotation, Trajectory
 from perception_r1.sections import identity
 from perception_r1.table import records_of, table_of
@@ -19,8 +21,9 @@ from tasks.annotate_problems import Stored, read_problems
 from tasks.job import Job
 from tasks.orchestration import task
 from tasks.pages import inside_run, publish_markdown, publish_table
-from tasks.progress import watching
+from tasks.progress import say, watching
 
+ROLES = ("teacher", "extractor")
 RULES = ("origin", "min_support", "min_share", "drop_stated", "drop_deductions", "drop_contradictions")
 
 
@@ -31,7 +34,9 @@ def annotate(job: Job) -> Run:
     models = _asked(job, read) if job.config.annotate.origin in ("teacher", "responses") else []
     run = _cleaned(job, read, models)
     said = {f"trajectories/{job.name()}": models[0][f"trajectories/{job.name()}"]} if models else {}
+    said |= {name: each for name, each in read.outputs.items() if each.kind == "given"}
     run = replace(run, outputs=dict(sorted((run.outputs | said).items())))
+    _tell_cost(job, models, read[f"problems/{job.name()}"].rows or 0)
     if inside_run():
         publish_table("annotate", ["step", "count"], counted(job, run), "From problems to clean annotations")
         publish_markdown("annotations", _page(job, read, run, models))
@@ -115,16 +120,32 @@ def counted(job: Job, run: Run) -> list[tuple[str, int]]:
 
 
 def measured(job: Job, run: Run) -> dict[str, Any] | None:
-    """How good the annotations are, where the truth is known: in the embedded world."""
-    if job.config.annotate.problems.source != "world":
-        return None
+    """How good the annotations are, where the truth is known: the embedded world, or a data set with logic forms."""
+    settings = job.config.annotate
     facts = records_of(job.store.get(run[f"annotations/{job.name()}"]).to_pylist(), Annotation)
-    return asdict(quality(job.config.annotate.problems, facts))
+    if settings.problems.source == "world":
+        return asdict(quality(settings.problems, facts))
+    given = run.outputs.get(f"given/{job.name()}")
+    truth = form_truth(Given(**row) for row in job.store.get(given).to_pylist()) if given else {}
+    return asdict(compared(truth, facts)) if truth and settings.origin != "logic_forms" else None
+
+
+def _cost(job: Job, models: list[Run]) -> list[Usage]:
+    return [one for each, role in zip(models, ROLES, strict=False) for one in used(job, each, role)]
+
+
+def _tell_cost(job: Job, models: list[Run], problems: int) -> None:
+    """Says what was paid, beside what the paper paid; nothing where it was paid before."""
+    if not models or all(run.reused for run in models):
+        return
+    for one in (cost := _cost(job, models)):
+        asked = f"{one.requests:,} requests, {one.failures:,} failed"
+        say(f"  {one.role}: {asked}, {one.tokens:,} tokens, {one.usd:,.2f} USD")
+    say(f"  {beside_the_paper(cost, problems)}")
 
 
 def _page(job: Job, read: Run, run: Run, models: list[Run]) -> str:
     """The funnel, the cost, and examples with their pictures."""
     facts = records_of(job.store.get(run[f"annotations/{job.name()}"]).to_pylist(), Annotation)
-    cost = [one for each, role in zip(models, ("teacher", "extractor"), strict=False) for one in used(job, each, role)]
     problems = Stored(job.store, read[f"problems/{job.name()}"], pictures=True)
-    return page(counted(job, run), cost, problems, len(problems), facts, measured(job, run))
+    return page(counted(job, run), _cost(job, models), problems, len(problems), facts, measured(job, run))

@@ -16,6 +16,7 @@ from tasks.job import Job
 from tasks.progress import say, watching
 
 AT_ONCE = 16  # problems with their pictures
+TRUTH: tuple[GivenKind, ...] = ("logic_form",)  # what annotations are measured against, where it is there
 KINDS: dict[Origin, tuple[GivenKind, ...]] = {
     "teacher": (),
     "responses": ("response",),
@@ -25,16 +26,17 @@ KINDS: dict[Origin, tuple[GivenKind, ...]] = {
 
 
 def read_problems(job: Job) -> Run:
-    """The finished run; its outputs are problems, refusals and, where annotations come from the data set, given."""
+    """The finished run; its outputs are problems, refusals and, of data sets, what is given beside the problems."""
     settings, kinds = job.config.annotate.problems, KINDS[job.config.annotate.origin]
     config = {**identity(settings), "given": list(kinds)}
 
     def body(work: Any) -> dict[str, Any]:
         refusals: list[Refusal] = []
         given: list[Given] = []
-        made: dict[str, Any] = {f"problems/{job.name()}": _problems(taken(settings, kinds), refusals, given)}
+        rows = taken(settings, kinds, TRUTH)
+        made: dict[str, Any] = {f"problems/{job.name()}": _problems(rows, refusals, given)}
         made[f"refusals/{job.name()}"] = late(refusals, Refusal)
-        return made | ({f"given/{job.name()}": late(given, Given)} if kinds else {})
+        return made | ({f"given/{job.name()}": late(given, Given)} if settings.source != "world" else {})
 
     with watching("annotate: problems"):
         run = stage(job.store, "problems", [], config, body)

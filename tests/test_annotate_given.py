@@ -10,7 +10,7 @@ from perception_r1.annotate.funnel import Tally, picture
 from perception_r1.annotate.given import given_statements
 from perception_r1.annotate.logic_forms import UnknownForm, said
 from perception_r1.annotate.problems import Given, GivenKind
-from perception_r1.annotate.quality import measured
+from perception_r1.annotate.quality import form_truth, measured
 from perception_r1.annotate.statements import key_of, type_of
 from perception_r1.annotate.trajectories import given_trajectories
 from perception_r1.records import Annotation, FactType, Problem
@@ -145,7 +145,13 @@ def test_a_relation_that_has_no_direction_is_the_same_both_ways(one: str, other:
 
 
 def test_quality_against_logic_forms_knows_what_it_cannot_know() -> None:
-    truth = {"p": (("AB is 12.", "length"), ("CA is perpendicular to CB.", "relation"))}
+    truth = form_truth(
+        [
+            *given("logic_form", "Equals(LengthOf(Line(A, B)), 12)", "Perpendicular(Line(C, A), Line(C, B))", "Foo(A)"),
+            *given("response", "AB is 99."),
+        ]
+    )
+    assert truth == {"p": (("AB is 12.", "length"), ("CA is perpendicular to CB.", "relation"))}
     texts: list[tuple[str, FactType]] = [
         ("BA = 12", "length"), ("AB is 13.", "length"), ("CB ⊥ CA", "relation"), ("EF is 7.", "length"),
     ]  # fmt: skip

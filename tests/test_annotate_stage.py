@@ -87,6 +87,7 @@ def test_ready_annotations_and_chains_of_thought_of_a_data_set_are_taken(tmp_pat
         ("a", "AB + CD = 20.", "deduction", "visual_key_info"),
     ]
     assert annotated(tmp_path, sets=(*sets, "annotate.origin=responses", "annotate.min_support=1"))[0] == 0
+    assert {row["kind"] for row in rows(tmp_path, "given")} == {"response", "logic_form"}
     made = [(t["id"], t["dropped"], t["tokens"]) for t in rows(tmp_path, "trajectories")]
     assert made == [("a/0", "", 0), ("b/0", "wrong answer", 0)]
 
@@ -124,3 +125,5 @@ def test_a_spent_budget_is_one_line_with_the_remedy_and_a_larger_one_goes_on(tmp
     assert "raise annotate.budget_tokens" in said
     code, said = annotated(tmp_path, sets=("annotate.problems.count=12", "annotate.budget_tokens=1000000"))
     assert code == 0, said
+    assert "  teacher: 60 requests, 0 failed, " in said
+    assert "the paper's own preparation took 1.1 M." in said

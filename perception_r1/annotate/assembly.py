@@ -33,7 +33,8 @@ def from_given(
     problem: Problem, given: Sequence[Given], settings: sections.Annotate, origin: str, tally: Tally
 ) -> list[Annotation]:
     """The annotations that the data set has of a problem. One source says each once, so that support means nothing."""
-    found, unknown = given_statements(given)
+    kind = "logic_form" if settings.origin == "logic_forms" else "annotation"
+    found, unknown = given_statements([one for one in given if one.kind == kind])
     for reason in unknown:
         tally.lose(reason)
     drawn = settings.origin == "logic_forms"  # what a diagram's own form says is no deduction

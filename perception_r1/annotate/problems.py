@@ -75,14 +75,19 @@ def load_problems(settings: sections.Problems, refusals: list[Refusal] | None = 
             refusals.append(each)
 
 
-def taken(settings: sections.Problems, kinds: tuple[GivenKind, ...] = ()) -> Iterator[Taken | Refusal]:
-    """The rows in their order, with what is given of those kinds; raises BadProblem at the first refusal if strict."""
+def taken(
+    settings: sections.Problems, kinds: tuple[GivenKind, ...] = (), beside: tuple[GivenKind, ...] = ()
+) -> Iterator[Taken | Refusal]:
+    """The rows in their order, with what is given of those kinds, which must be there, and of those beside them.
+
+    Raises BadProblem at the first refusal if strict.
+    """
     if settings.source == "world":
         for problem in charts.problems("train", settings.count, settings.seed, settings.questions):
             yield Taken(problem, ())
         return
     left = settings.count or -1
-    for each in _Reader(settings, kinds).read():
+    for each in _Reader(settings, kinds, beside).read():
         if isinstance(each, Refusal) and settings.strict:
             raise BadProblem(f"{each.row}: {each.reason}")
         yield each
@@ -105,9 +110,12 @@ def answer_type_of(answer: str, choices: tuple[str, ...] = ()) -> AnswerType:
 class _Reader:
     """Reads the rows of one data set; remembers the ids that it has seen."""
 
-    def __init__(self, settings: sections.Problems, kinds: tuple[GivenKind, ...]) -> None:
+    def __init__(
+        self, settings: sections.Problems, kinds: tuple[GivenKind, ...], beside: tuple[GivenKind, ...]
+    ) -> None:
         self._rows, self._name = rows_of(settings)
         self._settings, self._columns, self._kinds = settings, settings.columns, kinds
+        self._beside = (*kinds, *(kind for kind in beside if kind not in kinds))
         self._folder = folder_of(settings)
         self._seen: set[str] = set()
 
@@ -164,7 +172,7 @@ class _Reader:
         self._seen.add(name)
         return Taken(
             problem,
-            tuple(given for kind in self._kinds for given in _given(self._held(row, COLUMN_OF[kind]), kind, name)),
+            tuple(given for kind in self._beside for given in _given(self._held(row, COLUMN_OF[kind]), kind, name)),
         )
 
     def _problem(self, row: Row, name: str, split: Split) -> Problem:

@@ -5,10 +5,13 @@ fact is right; one that gives a known thing another number is wrong; of any othe
 neither. Intervals are Wilson's, of 95 %.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from perception_r1 import sections
+from perception_r1.annotate.given import given_statements
+from perception_r1.annotate.problems import Given
 from perception_r1.annotate.statements import Key, Quantity, key_of
 from perception_r1.errors import ConfigError
 from perception_r1.records import Annotation, FactType
@@ -60,6 +63,16 @@ def world_truth(problems: sections.Problems) -> Truth:
         f"train-{number:06}-{task.question}": tuple((fact, "length") for fact in task.facts)
         for number, task in enumerate(drawn)
     }
+
+
+def form_truth(given: Iterable[Given]) -> Truth:
+    """What the diagrams' own logic forms say; a problem without any is not measured."""
+    forms: dict[str, list[Given]] = defaultdict(list)
+    for one in given:
+        if one.kind == "logic_form":
+            forms[one.problem].append(one)
+    said = {problem: given_statements(some)[0] for problem, some in forms.items()}
+    return {problem: tuple((one.text, one.type) for one in found) for problem, found in said.items()}
 
 
 def measured(truth: Truth, annotations: Sequence[Annotation]) -> Quality:
