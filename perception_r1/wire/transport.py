@@ -36,11 +36,18 @@ class Transport:
 
     def __init__(self, settings: sections.Endpoint, key: str) -> None:
         import aiohttp
+        import yarl
 
         self._settings = settings
         self._base = address(settings)
         self._failures = aiohttp.ClientError
         self._refusals: tuple[type[BaseException], ...] = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError)
+        self._where = f"{settings.model} at {self._base}"
+        self._urls = {path: yarl.URL(f"{self._base}/{path}") for path in ("chat/completions", "models")}
+        self._timeouts = {
+            seconds: aiohttp.ClientTimeout(total=seconds, sock_connect=settings.connect_timeout_s)
+            for seconds in (settings.timeout_s, min(HELLO_S, settings.timeout_s))
+        }
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_OPEN_S),
             headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
@@ -61,21 +68,17 @@ class Transport:
         await self._session.close()
 
     async def _sent(self, method: str, path: str, body: bytes, timeout_s: float) -> Answer:
-        import aiohttp
-
-        within = aiohttp.ClientTimeout(total=timeout_s, sock_connect=self._settings.connect_timeout_s)
-        where = f"{self._settings.model} at {self._base}"
         try:
             async with self._session.request(
-                method, f"{self._base}/{path}", data=_sendable(body), timeout=within
+                method, self._urls[path], data=_sendable(body), timeout=self._timeouts[timeout_s]
             ) as answer:
-                return Answer(answer.status, answer.headers, await _whole(answer, where))
+                return Answer(answer.status, answer.headers, await _whole(answer, self._where))
         except self._refusals as error:
-            raise Unreachable(f"{where} cannot be reached: {_said(error)}") from None
+            raise Unreachable(f"{self._where} cannot be reached: {_said(error)}") from None
         except TimeoutError:
-            raise TimedOut(f"{where} did not answer within {timeout_s:g} s") from None
+            raise TimedOut(f"{self._where} did not answer within {timeout_s:g} s") from None
         except self._failures as error:
-            raise Unreachable(f"{where} cannot be reached: {_said(error)}") from None
+            raise Unreachable(f"{self._where} cannot be reached: {_said(error)}") from None
 
 
 def address(settings: sections.Endpoint) -> str:
@@ -90,6 +93,10 @@ def address(settings: sections.Endpoint) -> str:
 
 async def _whole(answer: "aiohttp.ClientResponse", where: str) -> bytes:
     """The body to its end, or to the limit."""
+    if answer.content_length is not None:
+        if answer.content_length > LARGEST:
+            raise _too_long(where)
+        return await answer.read()
     chunks, size = [], 0
     async for chunk in answer.content.iter_any():
         chunks.append(chunk)
