@@ -22,5 +22,5 @@ def compare(
     job = opened("compare", config, profile, overrides, store, force)
     annotated = annotate(job)
     judged = validate(job, annotated)
-    predictions = compared(every_evaluation(job, every_model(job, annotated, judged)))
+    predictions = compared(job, every_evaluation(job, every_model(job, annotated, judged)))
     return tasks.compare.compare(job, predictions, judged)

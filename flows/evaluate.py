@@ -26,7 +26,8 @@ def evaluate(
     job = opened("evaluate", config, profile, overrides, store, force)
     annotated = annotate(job)
     evaluated = every_evaluation(job, every_model(job, annotated, validate(job, annotated)))
-    return [*compared(evaluated), *score(job, annotated, evaluated).outputs.values()]
+    made = [version for each in evaluated for version in each.versions]
+    return [*made, *score(job, annotated, evaluated).outputs.values()]
 
 
 def every_evaluation(job: Job, models: list[Model]) -> list[Evaluated]:
@@ -43,6 +44,9 @@ def every_evaluation(job: Job, models: list[Model]) -> list[Evaluated]:
     return [each.result() for each in found]
 
 
-def compared(evaluated: list[Evaluated]) -> list[Artifact]:
-    """What the trained models are compared by: the greedy predictions of the untouched items."""
-    return [each.predictions for each in evaluated if each.trained]
+def compared(job: Job, evaluated: list[Evaluated]) -> list[Artifact]:
+    """What the trained models are compared by: the untouched items; the other conditions where a contrast names one."""
+    trained_ones = [each for each in evaluated if each.trained]
+    named = any("@" in side for pair in job.config.compare.contrasts for side in pair)
+    others = [each.conditions for each in trained_ones if each.conditions] if named else []
+    return [*(each.predictions for each in trained_ones), *others]

@@ -56,7 +56,7 @@ def answered(job: Job) -> Artifact:
     scored = score(job, annotated, evaluated)
 
     # McNemar pairs the same items under two models; the test over seeds asks whether the next run would say the same.
-    predictions = compared(evaluated)
+    predictions = compared(job, evaluated)
     tested = compare(job, predictions, judged)
 
     return report(job, annotated, judged, models, predictions, tested, scored)

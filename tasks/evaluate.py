@@ -1,7 +1,7 @@
 """A checkpoint, or an address, and a benchmark in; graded predictions out, and the scores of all of them."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from tasks.orchestration import task
 from tasks.pages import publish_table
 from tasks.progress import watching
 
-FULL = "full-000-*"
+CONDITIONS, SAMPLES = "-conditions", "-samples"  # the ends of further artifacts' names
 SHARED = ("instruction", "min_pixels", "max_pixels", "bf16")  # evaluation asks as training does
 OURS = ("benchmarks", "data", "conditions", "endpoints", "extractor", "judge")
 CODE = "perception_r1.evaluate.__main__"
@@ -32,19 +32,24 @@ CODE = "perception_r1.evaluate.__main__"
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """A model's greedy predictions of the untouched items, which are compared, and those of everything else."""
+    """What a model said to a benchmark; None is what was not asked for."""
 
     benchmark: str
-    predictions: Artifact
-    further: Artifact | None  # the other conditions, and further samples; None if there are none
+    predictions: Artifact  # greedy, of the untouched items
+    conditions: Artifact | None  # greedy, of the others
+    samples: Artifact | None  # further ones
     trained: bool  # by us: not a model behind an address
+
+    @property
+    def versions(self) -> list[Artifact]:
+        """All that there is."""
+        return [version for version in (self.predictions, self.conditions, self.samples) if version]
 
 
 @task
 def evaluate(job: Job, model: str, seed: int, checkpoint: Artifact | None, benchmark: str) -> Evaluated:
     """The predictions of a model on a benchmark; without a checkpoint it is the endpoint of that name that answers."""
     name = f"predictions/{job.name(model, f'seed{seed}', benchmark)}"
-    more = f"predictions/{job.name(model, f'seed{seed}', benchmark, 'further')}"
     config = _config(job, model, seed, benchmark, checkpoint)
 
     def body(work: Any) -> dict[str, Any]:
@@ -56,15 +61,21 @@ def evaluate(job: Job, model: str, seed: int, checkpoint: Artifact | None, bench
             **job.around(work, gpus=1 if checkpoint else 0),
             watch=watch,
         )
-        shards = sorted(spec.predictions.glob("*.parquet"))
-        further = [path for path in shards if not path.match(FULL)]
-        found = {name: (pq.read_table(path) for path in shards if path.match(FULL))}
-        return found | ({more: (pq.read_table(path) for path in further)} if further else {})
+        return {f"{name}{suffix}": map(pq.read_table, paths) for suffix, paths in _shards(spec.predictions) if paths}
 
     with watching(f"evaluate {model}, seed {seed} on {benchmark}") as watch:
         inputs, code = [checkpoint] if checkpoint else [], [CODE, f"perception_r1.benchmarks.{benchmark}"]
         run = stage(job.store, "evaluate", inputs, config, body, code=code, force=job.forced("evaluate"))
-    return Evaluated(benchmark, run[name], run.outputs.get(more), checkpoint is not None)
+    conditions, samples = (run.outputs.get(f"{name}{suffix}") for suffix in (CONDITIONS, SAMPLES))
+    return Evaluated(benchmark, run[name], conditions, samples, trained=checkpoint is not None)
+
+
+def _shards(folder: Path) -> Iterator[tuple[str, list[Path]]]:
+    """The files of each artifact by the end of its name; a file's own name says condition and sample."""
+    paths = sorted(folder.glob("*.parquet"))
+    yield "", [path for path in paths if path.match("full-000-*")]
+    yield CONDITIONS, [path for path in paths if path.match("*-000-*") and not path.match("full-*")]
+    yield SAMPLES, [path for path in paths if not path.match("*-000-*")]
 
 
 def _config(job: Job, model: str, seed: int, benchmark: str, checkpoint: Artifact | None) -> dict[str, Any]:
@@ -128,7 +139,7 @@ def score(job: Job, annotated: Run, evaluated: Sequence[Evaluated]) -> Run:
     """The finished run; its outputs are the scores, what the pictures are worth, and what training has seen."""
     settings = job.config.evaluate
     problems = job.origin(annotated[f"annotations/{job.name()}"], "problems")
-    inputs = [version for each in evaluated for version in (each.predictions, each.further) if version]
+    inputs = [version for each in evaluated for version in each.versions]
     data = {name: plain(settings.data.get(name, PINNED)) for name in settings.benchmarks}
     config = {"items": settings.items, "seed": settings.seed, "data": data}
 
@@ -159,8 +170,7 @@ def _overlaps(job: Job, benchmark: str, known: Known) -> list[Overlap]:
 
 def _scored(job: Job, each: Evaluated, trained_on: set[str]) -> tuple[list[Score], list[Gain]]:
     """The scores of one model; its predictions are all that is in memory."""
-    versions = [version for version in (each.predictions, each.further) if version]
-    rows = [row for version in versions for row in job.store.get(version).to_pylist()]
+    rows = [row for version in each.versions for row in job.store.get(version).to_pylist()]
     return scored(rows, BENCHMARKS[each.benchmark], not job.config.evaluate.items, trained_on)
 
 
