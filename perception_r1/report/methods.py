@@ -48,7 +48,7 @@ def _test(row: Contrast) -> Mapping[str, Any]:
     if row.odds_low is not None and row.odds_high is not None:
         odds += f" ({row.odds_low:.2f} to {row.odds_high:.2f})"
     cells = [
-        NOTHING if row.a is None else f"{row.a:,} / {row.b:,} / {row.c:,} / {row.d:,}",
+        _cells(row),
         NOTHING if row.difference is None else signed(row.difference),
         _interval(row.newcombe_low, row.newcombe_high) if row.seed is not None else _interval(row.low, row.high),
         _interval(row.tango_low, row.tango_high),
@@ -61,6 +61,13 @@ def _test(row: Contrast) -> Mapping[str, Any]:
         NOTHING if row.needed is None else f"{row.needed:,}",
     ]
     return {"seed": row.seed, "n": row.n, "cells": cells, "shown": row.shown, "says": row.sentence}
+
+
+def _cells(row: Contrast) -> str:
+    """The paired table of a seed; over seeds what stands in its place, the spread of the seeds' differences."""
+    if row.seed is None:
+        return NOTHING if row.seed_sd is None else f"sd of seeds {100 * row.seed_sd:.1f}"
+    return NOTHING if row.a is None else f"{row.a:,} / {row.b:,} / {row.c:,} / {row.d:,}"
 
 
 def exploratory(findings: Findings) -> list[list[str]]:
