@@ -201,6 +201,13 @@ def _contrasts(config: Config) -> Refusals:
         yield "compare.labels", f"{compare.labels} is no file; name a CSV, or leave it out"
     if compare.labels and not compare.judged:
         yield "compare.labels", "labels put a judged benchmark right; name it in compare.judged"
+    tried = (config.validate.judge, *(candidate.judge for candidate in config.validate.candidates), "")
+    if compare.judged and not compare.labels and config.evaluate.judge not in tried:
+        yield (
+            "compare.judged",
+            f"the errors of evaluate.judge ({config.evaluate.judge}) are not known: validate tries {tried[0]}; make it a "
+            "candidate of validate, or give compare.labels",
+        )
     if (control := config.report.control) and control not in trained_on:
         yield "report.control", f"there is no arm {control!r}; {_nearest(control, trained_on)}"
 

@@ -21,7 +21,7 @@ from tasks.job import Job
 from tasks.orchestration import task
 from tasks.pages import publish_picture, publish_table
 from tasks.progress import watching
-from tasks.validate import judge_report
+from tasks.validate import chosen_judge, judge_report
 
 SHOWN = ("family", "first", "second", "seed", "n", "difference", "p_exact", "p_midp", "p_adjusted", "power", "sentence")
 
@@ -66,7 +66,10 @@ def _comparable(job: Job) -> Iterator[tuple[str, str]]:
 def _corrected(job: Job, judged: Run, rows: pa.Table, contrasts: Sequence[Contrast]) -> list[Correction]:
     """What the judge's errors, and people's labels where there are any, make of the raw tests."""
     settings = job.config.compare
-    errors = judge_errors(judge_report(job, judged), ["base", *(arm.name for arm in job.config.train.arms)])
+    arms = ["base", *(arm.name for arm in job.config.train.arms)]
+    reader = job.config.evaluate.judge or job.config.validate.judge
+    known = identity(job.endpoint(reader)) == identity(chosen_judge(job, judged)[0])
+    errors = judge_errors(judge_report(job, judged), arms) if known else {}  # of another judge nothing was measured
     labels = None
     if settings.labels:
         with Path(settings.labels).open(encoding="utf-8-sig", newline="") as lines:

@@ -12,7 +12,7 @@ import storage
 import tasks.compare
 from perception_r1.compare import JudgeErrors, paired_misclassification_inverse
 from perception_r1.config import load
-from perception_r1.errors import StageFailed
+from perception_r1.errors import ConfigError, StageFailed
 from perception_r1.records import Prediction
 from perception_r1.report import figures
 from perception_r1.table import records_of, table_of
@@ -21,7 +21,13 @@ from tasks.job import Job
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "configs" / "embedded.toml"
 RATES = {"base": 0.2, "accuracy": 0.3, "perception_r1": 0.6}
-REPORT = {"confusion": [[90, 4, 6, 0], [5, 40, 55, 0], [5, 10, 85, 0]], "arms": [], "gates": []}
+REPORT = {
+    "confusion": [[90, 4, 6, 0], [5, 40, 55, 0], [5, 10, 85, 0]],
+    "arms": [],
+    "gates": [],
+    "judge": "judge",
+    "prompt": "judge",
+}
 
 
 def job_of(store: Store, *overrides: str) -> Job:
@@ -74,9 +80,7 @@ def test_every_declared_test_is_a_row_by_seed_and_over_seeds(store: Store) -> No
     assert {row["effect"] for row in found} == {0.1}
     single = next(row for row in found if row["seed"] == 0 and row["outcome"] == "answer right")
     assert sum(single[cell] for cell in "abcd") == single["n"] == 40
-    assert {
-        kind for kind in ("corrections",) if f"{kind}/embedded" in compared(job, predictions(store)).outputs
-    } == set()
+    assert not any(name.startswith("corrections") for name in compared(job, predictions(store)).outputs)
 
 
 def test_only_what_decides_the_outcome_makes_it_anew(store: Store) -> None:
@@ -120,6 +124,15 @@ def test_judged_perception_is_put_right_beside_the_raw_test(store: Store) -> Non
     assert found["raw_difference"] == raw["difference"]
     assert found["difference"] == pytest.approx(-public.difference)
     assert found["method"] == "error rates"
+
+
+def test_the_errors_of_another_judge_put_nothing_right(store: Store) -> None:
+    job = job_of(store, "compare.judged=['world']")
+    other = dataclasses.replace(job.config.evaluate, judge="teacher")
+    job.config = dataclasses.replace(job.config, evaluate=other)
+    assert rows(job, compared(job, predictions(store)), "corrections") == []
+    with pytest.raises(ConfigError, match=r"the errors of evaluate.judge \(teacher\) are not known"):
+        job_of(store, "compare.judged=['world']", "evaluate.judge='teacher'")
 
 
 def test_peoples_labels_are_part_of_the_key_by_their_content(store: Store, tmp_path: Path) -> None:
