@@ -205,8 +205,8 @@ def _contrasts(config: Config) -> Refusals:
     if compare.judged and not compare.labels and config.evaluate.judge not in tried:
         yield (
             "compare.judged",
-            f"the errors of evaluate.judge ({config.evaluate.judge}) are not known: validate tries {tried[0]}; make it a "
-            "candidate of validate, or give compare.labels",
+            f"the errors of evaluate.judge ({config.evaluate.judge}) are not known: validate tries {tried[0]}; make it "
+            "a candidate of validate, or give compare.labels",
         )
     if (control := config.report.control) and control not in trained_on:
         yield "report.control", f"there is no arm {control!r}; {_nearest(control, trained_on)}"
