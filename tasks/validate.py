@@ -1,6 +1,7 @@
 """Annotations in; a gold set and the judge's report out. A judge that fails its gates ends the run."""
 
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from perception_r1.judges import Judge, open_judge
 from perception_r1.records import Annotation, Problem, Trajectory
 from perception_r1.sections import Candidate, Endpoint, Judging, identity
 from perception_r1.table import records_of, table_of
-from perception_r1.validate import Gate, JudgedVerdict, anchors, check, drift, gold_set, read_labels
+from perception_r1.validate import Gate, JudgedVerdict, anchors, check, drift, gold_set, misjudged, read_labels
 from perception_r1.validate.text import as_text
 from perception_r1.validate.trial import Entrant, trial
 from storage import Artifact, Run, stage
@@ -52,8 +53,12 @@ def validate(job: Job, annotated: Run) -> Run:
     for table in TABLES:
         if rows := report.get(table):
             publish_table(f"validate {table}", list(rows[0]), [list(row.values()) for row in rows], f"Judge: {table}")
-    check([Gate(**gate) for gate in report["gates"]], settings.accept)
+    check([Gate(**gate) for gate in report["gates"]], settings.accept, misjudged(_gold(job, run)))
     return run
+
+
+def _gold(job: Job, run: Run) -> Iterator[JudgedVerdict]:
+    yield from records_of(job.store.get(run[f"gold_verdicts/{job.name()}"]).to_pylist(), JudgedVerdict)
 
 
 @task

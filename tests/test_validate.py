@@ -14,7 +14,17 @@ from perception_r1.errors import GateFailed, PerceptionError, TimedOut
 from perception_r1.judges import Judge, match, perception_part
 from perception_r1.judges.llm import MAX_CHARACTERS
 from perception_r1.records import Annotation, Judgement, Problem, Trajectory, Verdict
-from perception_r1.validate import GoldVerdict, JudgeMetrics, check, gates, gold_set, judge_metrics, judged
+from perception_r1.validate import (
+    GoldVerdict,
+    JudgeMetrics,
+    check,
+    gates,
+    gold_set,
+    judge_metrics,
+    judged,
+    misjudged,
+    with_verdicts,
+)
 from perception_r1.validate.facts import fact
 from perception_r1.validate.slices import SLICES
 from perception_r1.world.charts import problems, tasks
@@ -330,8 +340,11 @@ def test_a_weak_judge_fails_with_the_right_reasons(gold: list[GoldVerdict], judg
     found = gates(metrics_of(gold, judge), LIMITS)
     assert {gate.name for gate in found if not gate.passed} == failed
     check(found, accepted="a test")
+    told = with_verdicts(gold, {judgement.annotation: judgement for judgement in judged(gold, judge)})
     with pytest.raises(GateFailed) as raised:
-        check(found)
+        check(found, rows=misjudged(told))
+    wrong = [row for row in told if row.verdict and (row.verdict == "supported") != (row.label == "supported")]
+    assert {row["gold verdict"] for row in raised.value.rows} == {row.id for row in wrong}
     message = str(raised.value)
     assert "\n" not in message
     assert {gate.name for gate in found if gate.says in message} == failed

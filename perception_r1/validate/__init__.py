@@ -14,7 +14,7 @@ labels come in beside them (`human.py`), judges and wordings are compared on the
 from perception_r1.validate.choose import RULE, Contender, contenders
 from perception_r1.validate.drift import Drift, anchors, drift
 from perception_r1.validate.gates import Gate, check, gates
-from perception_r1.validate.gold import GoldVerdict, JudgedVerdict, gold_set, judged, with_verdicts
+from perception_r1.validate.gold import GoldVerdict, JudgedVerdict, gold_set, judged, misjudged, with_verdicts
 from perception_r1.validate.human import HumanLabel, RaterPair, agreement, majority, read_labels
 from perception_r1.validate.metrics import ArmMetrics, JudgeMetrics, SliceMetrics, judge_metrics
 from perception_r1.validate.repeats import Repeat, repeats
@@ -22,5 +22,5 @@ from perception_r1.validate.repeats import Repeat, repeats
 __all__ = [
     "RULE", "ArmMetrics", "Contender", "Drift", "Gate", "GoldVerdict", "HumanLabel", "JudgeMetrics", "JudgedVerdict",
     "RaterPair", "Repeat", "SliceMetrics", "agreement", "anchors", "check", "contenders", "drift", "gates", "gold_set",
-    "judge_metrics", "judged", "majority", "read_labels", "repeats", "with_verdicts",
+    "judge_metrics", "judged", "majority", "misjudged", "read_labels", "repeats", "with_verdicts",
 ]  # fmt: skip

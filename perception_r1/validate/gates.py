@@ -1,6 +1,6 @@
 """Is the judge good enough to train with?"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log
 
@@ -41,14 +41,14 @@ def gates(
     ]
 
 
-def check(gates: Sequence[Gate], accepted: str = "") -> None:
-    """Raises GateFailed with every gate that failed, unless there is a reason to accept the judge all the same."""
+def check(gates: Sequence[Gate], accepted: str = "", rows: Iterable[Mapping[str, object]] = ()) -> None:
+    """Raises GateFailed with every gate that failed and the rows, unless there is a reason to accept the judge."""
     failed = [gate for gate in gates if not gate.passed]
     if failed and not accepted:
         raise GateFailed(
             f"the judge is not good enough to train with: {'; '.join(gate.says for gate in failed)}. Use a better "
             'judge or wording, or say why you train on it all the same: --accept-judge "REASON"'
-        )
+        ).about(rows)
 
 
 def _agreement(metrics: JudgeMetrics, settings: sections.Validate) -> Iterator[Gate]:

@@ -1,7 +1,7 @@
 """A gold set without people: responses that are written or edited so that every label is known by construction."""
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
@@ -123,3 +123,11 @@ def _with(row: GoldVerdict, said: Judgement | None) -> JudgedVerdict:
     told: dict[str, Any] = {"verdict": said.verdict, "decided_by": said.decided_by, "evidence": said.evidence}
     asked = {name: value for name, value in asdict(said.asked).items() if name != "latency_s"} if said.asked else {}
     return JudgedVerdict(**known, **told, **asked)
+
+
+def misjudged(rows: Iterable[JudgedVerdict]) -> Iterator[dict[str, str]]:
+    """What the judge got wrong, as a person is shown it; what it credits wrongly comes first."""
+    wrong = [row for row in rows if row.verdict and (row.verdict == "supported") != (row.label == "supported")]
+    for row in sorted(wrong, key=lambda row: row.verdict != "supported"):
+        said = {"slice": row.slice, "label": row.label, "verdict": str(row.verdict), "decided by": row.decided_by}
+        yield {"gold verdict": row.id, **said, "fact": row.text, "response": row.response}
