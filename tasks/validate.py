@@ -32,6 +32,7 @@ def validate(job: Job, annotated: Run) -> Run:
     inputs = [job.origin(annotated[f"annotations/{name}"], "problems"), *annotated.outputs.values()]
     labels = read_labels(Path(settings.labels)) if settings.labels else []
     config = {**identity(settings), "judges": [identity(job.endpoint(each.judge)) for each in _candidates(job)]}
+    config["policy"] = job.config.train.model
     config["labels"] = [asdict(label) for label in labels]
 
     def body(work: Any) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def validate(job: Job, annotated: Run) -> Run:
                 Entrant(each.judge, stack.enter_context(closing(_judge(job, each, work.path / "verdicts.db"))))
                 for each in _candidates(job)
             ]
-            rows, report = trial(gold, entrants, settings, labels, watch)
+            rows, report = trial(gold, entrants, settings, labels, job.config.train.model, watch)
         return {f"gold_verdicts/{name}": table_of(rows, JudgedVerdict), f"judge_report/{name}": [report]}
 
     with watching("validate") as watch:

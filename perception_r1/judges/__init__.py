@@ -16,12 +16,13 @@ from perception_r1.judges.llm import Case, Judge, open_judge
 from perception_r1.judges.matcher import Decision, match
 from perception_r1.judges.pairwise import Pairing, Preference, prefer, worth
 from perception_r1.judges.parse import parse_reply
-from perception_r1.judges.part import perception_part
+from perception_r1.judges.part import evidence_span, perception_part
 from perception_r1.judges.prompt import RUBRICS, prompt_digest
 from perception_r1.judges.scores import Rule, score
 from perception_r1.judges.tally import Counts, Tally
 
 __all__ = [
     "RUBRICS", "Case", "Counts", "Decision", "Judge", "Pairing", "Preference", "Rule", "Tally", "VerdictCache",
-    "match", "open_judge", "parse_reply", "perception_part", "prefer", "prompt_digest", "score", "worth",
+    "evidence_span", "match", "open_judge", "parse_reply", "perception_part", "prefer", "prompt_digest", "score",
+    "worth",
 ]  # fmt: skip

@@ -7,6 +7,13 @@ _CLOSES = re.compile(r"</think>", re.IGNORECASE)
 _ANSWERS = re.compile(r"<answer\b", re.IGNORECASE)
 
 
+def evidence_span(response: str, evidence: str) -> tuple[int, int] | None:
+    """Where the words of a quotation stand in a response, whatever is between them; None where they do not."""
+    words = [re.escape(word) for word in re.findall(r"\w+", evidence)]
+    found = re.search(r"[\W_]+".join(words), response, re.IGNORECASE) if words else None
+    return found.span() if found else None
+
+
 def perception_part(response: str) -> str | None:
     """What is thought before the first answer begins; None where the thoughts were cut off before they ended.
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_r1.compare import proportion_ci
+from perception_r1.judges import evidence_span
 from perception_r1.records import Judgement, Verdict
 from perception_r1.validate.gold import GoldVerdict
 from perception_r1.validate.groups import pair_accuracy, rank_agreement, sign_agreement
@@ -197,17 +198,13 @@ def _gwet_ac1(cells: Cells) -> float:
 
 
 def _evidence_found(gold: Sequence[GoldVerdict], judgements: Sequence[Judgement]) -> float | None:
-    """Of the model's quotations the share that stands in the response, whatever its spaces and capitals."""
+    """Of the model's quotations the share that stands in the response: a judge that makes them up did not read."""
     quoted = [
-        _letters(judgement.evidence) in _letters(row.response)
+        evidence_span(row.response, judgement.evidence) is not None
         for row, judgement in zip(gold, judgements, strict=True)
         if judgement.asked and judgement.evidence
     ]
     return sum(quoted) / len(quoted) if quoted else None
-
-
-def _letters(text: str) -> str:
-    return "".join(sign for sign in text.casefold() if sign.isalnum())
 
 
 def _by(

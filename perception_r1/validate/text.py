@@ -25,6 +25,8 @@ def as_text(report: Mapping[str, Any]) -> str:
 
 def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"Judge {report['judge']!r}, wording {report['prompt']!r}: {report['n']:,} verdicts on the locked test split"
+    if report.get("family"):
+        yield f"  It is of the policy's own family ({report['family']}): judges favour what is like themselves"
     for name, (low, high) in INTERVALS.items():
         ends = ", ".join(
             f"{word} {_number(report[end])}" for word, end in (("at least", low), ("at most", high)) if end

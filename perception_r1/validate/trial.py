@@ -1,5 +1,6 @@
 """A judge's trial: chosen on dev, tried once on test, asked again in other ways, held to the gates."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -30,6 +31,7 @@ def trial(
     entrants: Sequence[Entrant],
     settings: sections.Validate,
     labels: Sequence[HumanLabel] = (),
+    policy: str = "",
     watch: Watch | None = None,
 ) -> tuple[list[JudgedVerdict], dict[str, Any]]:
     """The gold set with the verdicts of the chosen judge, and its report: one value or table a name.
@@ -49,12 +51,28 @@ def trial(
     metrics = judge_metrics(test, told)
     tables: dict[str, Sequence[Any]] = {"contenders": rivals, "repeats": again, "people": agreement(labels)}
     report: dict[str, Any] = {"judge": entrants[chosen].name, "prompt": judge.prompt, "judge_digest": judge.digest}
+    report |= {"family": family} if (family := same_family(judge.endpoint.model, policy)) else {}
     report |= {**asdict(metrics), **took(counts), **({"rule": RULE} if rivals else {})}
     report |= {name: [asdict(row) for row in rows] for name, rows in tables.items() if rows}
     report |= {"labels_without_majority": left_out} if labels else {}
     report |= {"gates": [asdict(gate) for gate in gates(metrics, settings, again, counts)]}
     empty = ("types", "arms")
     return with_verdicts([*gold, *people], known), {k: v for k, v in report.items() if v or k not in empty}
+
+
+def same_family(judge: str, policy: str) -> str:
+    """The family that a judge and the policy are both of, by their names; empty where they are not of one.
+
+    Judges favour what is like themselves: partial correlations of 0.4 to 0.6 between verdict and likeness were found.
+    """
+    one, two = (_family(name) for name in (judge, policy))
+    return one if one == two else ""
+
+
+def _family(model: str) -> str:
+    """ "qwen" of "Qwen/Qwen2.5-VL-7B-Instruct"."""
+    found = re.match(r"[a-z]+", model.rpartition("/")[2].lower())
+    return found[0] if found else ""
 
 
 def _rivals(
