@@ -199,14 +199,13 @@ def open_judge(endpoint: sections.Endpoint, judging: sections.Judging, cache: Pa
 
 
 def _open_lists(wanted: Iterable[Sequence[Pair]], found: dict[Pair, Found], longest: int) -> list[list[Pair]]:
-    """What is asked in each request: one request a response, each pair in the first list that wants it."""
-    seen = set(found)
-    lists: list[list[Pair]] = []
-    for pairs in wanted:
-        fresh = [pair for pair in dict.fromkeys(pairs) if pair not in seen]
-        seen.update(fresh)
-        lists += [fresh[start : start + longest] for start in range(0, len(fresh), longest)]
-    return lists
+    """What is asked in each request: all that is open about one thought, whichever responses it stands in."""
+    by_part: dict[str, dict[Pair, None]] = {}
+    for pair in (pair for pairs in wanted for pair in pairs):
+        if pair not in found:
+            by_part.setdefault(pair[0], {})[pair] = None
+    lists = [list(pairs) for pairs in by_part.values()]
+    return [pairs[start : start + longest] for pairs in lists for start in range(0, len(pairs), longest)]
 
 
 def _judgements(case: Case, part: str | None, found: dict[Pair, Found]) -> tuple[Judgement, ...]:
