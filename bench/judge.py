@@ -350,8 +350,8 @@ process's, prompts and verdicts included. Client and stub share {os.cpu_count()}
 |---|---|---|---|---|---|---|
 {client}
 
-Ours takes {naive.wall_s / ours.wall_s:.1f} x less time than the naive pattern,
-{naive.cpu_s / ours.cpu_s:.0f} x less CPU, and loses {ours.lost} where that one loses {naive.lost}.
+Ours: {naive.wall_s / ours.wall_s:.1f} x less time than the naive pattern and {naive.cpu_s / ours.cpu_s:.0f} x less CPU;
+{ours.lost} lost where that one loses {naive.lost}.
 
 {_savings(tokens)}## What was judged before
 
