@@ -1,0 +1,106 @@
+"""Worked examples before a question: the same for a seed, in the answer's format, never the question itself."""
+
+import base64
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from asking import Stub, rows, spec
+from PIL import Image
+
+from perception_r1.benchmarks import world
+from perception_r1.errors import ConfigError
+from perception_r1.evaluate.cache import Response
+from perception_r1.evaluate.demonstrations import bank, before, copied, in_format
+from perception_r1.evaluate.engines import Asked
+from perception_r1.evaluate.run import answer
+from perception_r1.evaluate.scores import scored
+from perception_r1.records import Problem
+from perception_r1.sections import Demonstrations
+
+
+def example(number: int, answer: str, response: str = "") -> str:
+    item = list(world.items(number + 1, 5))[number]
+    told = {
+        "id": f"support-{number}",
+        "question": item.problem.question,
+        "images": [base64.b64encode(image).decode() for image in item.problem.images],
+        "answer": answer,
+        "response": response or f"<think>I look.</think>\n<answer>\\boxed{{{answer}}}</answer>",
+    }
+    return json.dumps(told)
+
+
+def a_bank(tmp_path: Path, **rest: object) -> Demonstrations:
+    items = list(world.items(9, 5))
+    path = tmp_path / "bank.jsonl"
+    path.write_text("\n".join(example(n, item.problem.answer) for n, item in enumerate(items)))
+    return Demonstrations(shots=2, bank=str(path), **rest)  # type: ignore[arg-type]
+
+
+def test_without_shots_the_prompt_is_what_it_was() -> None:
+    (item,) = world.items(1, 0)
+    assert before(Demonstrations(), bank(Demonstrations()), item.problem, "layout") == ((), ())
+
+
+def test_examples_follow_from_the_seed_and_are_in_the_format_of_the_answer(tmp_path: Path) -> None:
+    settings = a_bank(tmp_path)
+    examples = bank(settings)
+    (item,) = world.items(1, 0)
+    told, pictures = before(settings, examples, item.problem, "none")
+    assert [message["role"] for message in told] == ["user", "assistant"] * 2
+    assert len(pictures) == 2
+    assert all(in_format(message["content"]) for message in told[1::2])
+    assert before(settings, examples, item.problem, "none") == (told, pictures)
+    bare, _ = before(replace(settings, content="answer"), examples, item.problem, "none")
+    assert not any(in_format(message["content"]) for message in bare[1::2])
+
+
+def test_the_most_alike_stands_next_to_the_question_and_never_is_the_question(tmp_path: Path) -> None:
+    settings = replace(a_bank(tmp_path), retriever="alike")
+    examples = bank(settings)
+    twin = replace(examples[4], id="twin", images=(_resaved(examples[4].images[0]),))
+    asked = Problem("q", examples[4].images, examples[4].question, "1", "integer", "world", "g", "heldout")
+    _, pictures = before(settings, [*examples, twin], asked, "none")
+    assert pictures[-1] == twin.images[0]
+    assert examples[4].images[0] not in pictures
+
+
+def _resaved(picture: bytes) -> bytes:
+    data = io.BytesIO()
+    Image.open(io.BytesIO(picture)).convert("RGB").save(data, "JPEG", quality=90)
+    return data.getvalue()
+
+
+def test_a_wrong_example_is_not_shown_and_too_few_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bank.jsonl"
+    path.write_text("\n".join([example(0, "yes"), example(1, "B", "\\boxed{A}"), example(2, "3")]))
+    settings = Demonstrations(shots=2, bank=str(path))
+    with pytest.raises(ConfigError, match="2 shots need more than 2 examples"):
+        bank(settings)
+    assert len(bank(replace(settings, only_right=False))) == 3
+    with pytest.raises(ConfigError, match="holds no examples"):
+        bank(Demonstrations(shots=1, bank=str(tmp_path / "nowhere.jsonl")))
+
+
+def test_an_answer_that_an_example_gave_is_copied_unless_it_is_right(tmp_path: Path) -> None:
+    examples = bank(a_bank(tmp_path))
+    last = examples[2].answer
+    assert copied(last, "17", examples) and not copied(last, last, examples) and not copied(None, "17", examples)
+    assert not copied("18", "17", examples)
+
+
+def test_a_model_that_repeats_its_last_example_has_a_copy_rate_of_one(tmp_path: Path) -> None:
+    path = tmp_path / "bank.jsonl"
+    path.write_text("\n".join([example(0, "70"), example(1, "80"), example(2, "90")]))
+    settings = Demonstrations(shots=2, bank=str(path))
+
+    def repeats(asked: Asked) -> Response:
+        return Response(str(asked.before[-1]["content"]), 9, False)
+
+    answer(spec(tmp_path, demonstrations=settings), world, Stub(repeats))
+    scores, _ = scored(rows(tmp_path), world, whole=False)
+    (rate,) = [score for score in scores if score.metric == "copy rate"]
+    assert (rate.value, rate.n) == (1.0, 24)
