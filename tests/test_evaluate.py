@@ -2,7 +2,7 @@
 
 import io
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from asking import OnlyMax, Stub, ignores_pixels, rows, spec
 from PIL import Image
 
 from perception_r1.benchmarks import world
+from perception_r1.benchmarks.item import Item
 from perception_r1.endpoints import open_endpoint
 from perception_r1.errors import BadProblem, ConfigError, EvaluationFailed, Unreachable
 from perception_r1.evaluate.cache import Cache, Response, key_of
@@ -124,6 +125,16 @@ def test_questions_without_a_response_fail_the_evaluation_and_the_rest_is_kept(t
     with pytest.raises(EvaluationFailed, match="1 questions of world got no response"):
         answer(spec(tmp_path, conditions=("full", "none")), world, Stub(shaky))
     assert {row["condition"] for row in rows(tmp_path)} == {"full"}
+
+
+def test_an_evaluation_of_nothing_is_refused(tmp_path: Path) -> None:
+    class Empty(OnlyMax):
+        @staticmethod
+        def items(limit: int, seed: int, data: object = None) -> Iterator[Item]:
+            return iter(())
+
+    with pytest.raises(EvaluationFailed, match="no item of world was drawn"):
+        answer(spec(tmp_path), Empty, Stub(ignores_pixels))  # type: ignore[arg-type]
 
 
 def test_what_is_refused_for_good_is_unknown_and_never_wrong(tmp_path: Path) -> None:

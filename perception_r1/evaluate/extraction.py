@@ -23,7 +23,7 @@ from perception_r1.records import Status
 
 _MARKER = re.compile(
     r"(?:\b(?:answer|correct (?:option|choice))\b(?: to (?:the|this) (?:question|problem))?[*_ ]{0,4}"
-    r"(?:(?:is|=)(?![a-z'’])[*_ ]{0,4}[:：]?|[:：])|答案(?:是|为|[:：]))[*_ ]{0,4}",
+    r"(?:(?:is|=|(?:must|should) be)(?![a-z'’])[*_ ]{0,4}[:：]?|[:：])|答案(?:是|为|[:：]))[*_ ]{0,4}",
     re.IGNORECASE,
 )
 _DRESS = re.compile(r"[\s*_]*")

@@ -60,6 +60,8 @@ def answer(
             del open_shards[asked.shard]
         if shard.whole or done % spec.batch == 0:
             write_progress(spec.folder, min(done, total), total)
+    if not silent and not any(spec.predictions.glob("*.parquet")):
+        raise EvaluationFailed(f"no item of {spec.benchmark} was drawn; raise evaluate.items, or 0 for all")
     if silent:
         raise EvaluationFailed(
             f"{len(silent):,} questions of {spec.benchmark} got no response ({silent[-1]}); what was answered is "
