@@ -5,6 +5,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -161,4 +162,6 @@ def test_the_drawings_of_the_stage_stand_alone(store: Store) -> None:
     for says, picture in drawn.values():
         alone = figures.alone(picture)
         assert says and alone.startswith('<svg xmlns="http://www.w3.org/2000/svg"') and alone.endswith("</style></svg>")
+        root = ElementTree.fromstring(alone)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg" and root.attrib["viewBox"].startswith("-12 -12 ")
         assert "nan" not in alone and "--paper" in alone

@@ -1,5 +1,6 @@
 """The drawings of the tests: a forest of intervals, the paired table as a mosaic, and what a study of n items finds."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -40,10 +41,12 @@ def _sides(row: Contrast) -> tuple[str, ...]:
 
 
 def alone(drawn: Markup) -> str:
-    """A drawing as a file of its own, with the page's colours."""
-    head = f'<svg xmlns="{SVG}" style="background: var(--paper); padding: 12px"'
-    style = f"<style>{STYLE.read_text()}</style></svg>"
-    return str(drawn).replace("<svg", head, 1).removesuffix("</svg>") + style
+    """A drawing as a file of its own, with the page's colours and a rim."""
+    wide, high = re.findall(r'viewBox="0 0 (\d+) (\d+)"', drawn)[0]
+    framed = f'viewBox="-12 -12 {int(wide) + 24} {int(high) + 24}"'
+    text = str(drawn).replace(f'viewBox="0 0 {wide} {high}"', framed, 1)
+    text = text.replace("<svg", f'<svg xmlns="{SVG}" style="background: var(--paper)"', 1)
+    return text.removesuffix("</svg>") + f"<style>{STYLE.read_text()}</style></svg>"
 
 
 # Differences with their intervals, over benchmarks, contrasts and seeds
