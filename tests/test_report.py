@@ -314,6 +314,16 @@ def test_every_study_has_the_whole_page(name: str) -> None:
     assert ("These numbers are too small for any conclusion." in text) == made.meaningless
 
 
+def test_changed_pictures_have_no_tables_of_their_own_beside_the_exploratory_ones() -> None:
+    rows = [row | {"condition": name} for name in ("full", "none") for row in predictions(CLAIM, 60)]
+    made = replace(study("claim"), contrasts=compare_models(rows, plan_of(["accuracy", "perception_r1"])))
+    assert "world (none)" not in summary(made)
+    text = page(made)
+    assert "world: accuracy, none → full" in text and "also asked with the picture changed (none)" in text
+    before, _, explored = text.partition("<summary>Exploratory:")
+    assert "world (none): base → accuracy" in explored and "world (none)" not in before
+
+
 def test_the_page_needs_nothing_from_elsewhere() -> None:
     text = page(study("control"))
     read = Reader(text)

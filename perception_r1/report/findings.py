@@ -72,6 +72,12 @@ def settings(findings: Findings) -> list[Setting]:
     return sorted(found, key=lambda setting: not setting.seen)
 
 
+def shown(findings: Findings) -> list[Setting]:
+    """The benchmarks with the untouched picture; other conditions only where there is nothing else."""
+    found = settings(findings)
+    return [setting for setting in found if setting.seen] or found
+
+
 def trained(findings: Findings) -> list[str]:
     """The arms in the order of the contrasts."""
     after = (row.second for row in findings.contrasts if row.kind == "before and after")

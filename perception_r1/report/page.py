@@ -21,7 +21,7 @@ from perception_r1.report.findings import (
     over_seeds,
     pairs,
     rows,
-    settings,
+    shown,
     trained,
 )
 from perception_r1.report.verdict import besides, verdict
@@ -58,7 +58,7 @@ def page(findings: Findings) -> str:
         besides=besides(findings),
         curve_arms=list(findings.rollouts),
         arm_class=lambda arm: pictures.arm_class(arms, arm),
-        settings=[_setting(findings, setting) for setting in _shown(findings)],
+        settings=[_setting(findings, setting) for setting in shown(findings)],
         tests=methods.tests(findings),
         design=methods.design(findings),
         planned=methods.power(findings),
@@ -75,12 +75,6 @@ def page(findings: Findings) -> str:
         funnel=_funnel(findings.funnel),
         config=json.dumps(findings.config, indent=2, ensure_ascii=False, default=str),
     )
-
-
-def _shown(findings: Findings) -> list[Setting]:
-    """The benchmarks with the untouched picture; other conditions only where there is nothing else."""
-    found = settings(findings)
-    return [setting for setting in found if setting.seen] or found
 
 
 def _setting(findings: Findings, setting: Setting) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from perception_r1.compare.contrast import BASE, EVERY, Contrast
 from perception_r1.compare.pools import Outcome
 from perception_r1.compare.words import confidence, interval, pvalue, signed
-from perception_r1.report.findings import ANSWERS, SEES, Findings, Setting, over_seeds, pairs, rows, settings, trained
+from perception_r1.report.findings import ANSWERS, SEES, Findings, Setting, over_seeds, pairs, rows, shown, trained
 from perception_r1.report.verdict import verdict
 
 WIDTH = 100
@@ -26,7 +26,7 @@ def summary(findings: Findings) -> str:
     if findings.meaningless:
         parts += _wrapped("MEANINGLESS: these numbers are too small for any conclusion."), ""
     parts += [_wrapped(verdict(findings)), ""]
-    for setting in settings(findings):
+    for setting in shown(findings):
         parts += [*_changes(findings, setting), "", *_spread(findings, setting), ""]
         for outcome in OUTCOMES:
             for group in pairs(rows(findings, setting, "arm against arm", outcome)):
@@ -89,7 +89,7 @@ def _control(findings: Findings) -> Iterator[str]:
     """What the control arm changed, or how to run one."""
     if not findings.control:
         yield _wrapped("Control: not run; use --profile full.")
-    for setting in settings(findings) if findings.control else []:
+    for setting in shown(findings) if findings.control else []:
         for outcome in OUTCOMES:
             changes = rows(findings, setting, "before and after", outcome)
             of = [row for row in changes if row.second == findings.control]
