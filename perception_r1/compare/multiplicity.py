@@ -44,15 +44,20 @@ def adjust_pvalues(p: Sequence[float], method: Method = "holm") -> list[float]:
     values = numbers(p, "p")
     if method not in get_args(Method):
         raise ValueError(f"method {method!r} is unknown; known: {', '.join(get_args(Method))}")
+    if method == "bonferroni":  # needs no order
+        _check_range(values.min(), values.max())
+        return _as_list(values * float(len(values)))
     order = values.argsort()
     ascending = values[order]
-    if ascending[0] < 0 or ascending[-1] > 1:
-        raise ValueError(f"p must lie between 0 and 1, got {values[(values < 0) | (values > 1)][0]:g}")
-    if method == "bonferroni":  # needs no order
-        return _as_list(values * float(len(values)))
+    _check_range(ascending[0], ascending[-1])
     adjusted = np.empty_like(values)
     adjusted[order] = STEPWISE[method](ascending)
     return _as_list(adjusted)
+
+
+def _check_range(least: float, most: float) -> None:
+    if least < 0 or most > 1:
+        raise ValueError(f"p must lie between 0 and 1, got {least if least < 0 else most:g}")
 
 
 def _as_list(adjusted: Numbers) -> list[float]:
