@@ -258,6 +258,7 @@ class Train:
         default=20, metadata=_UNSAID
     )  # steps between the checkpoints that a killed run goes on from
     generate_with: Literal["transformers", "vllm_colocate", "vllm_server"] = "transformers"
+    perception_rule: Literal["signed", "recall", "gate"] = "signed"  # what a contradicted fact costs; recall: nothing
     unknown: Literal["group_mean", "drop_row"] = "group_mean"  # what a failed judgement counts in its group
     max_unknown: Share = 0.1  # of a step's judgements; above it the run stops
     judge_patience_s: Amount = field(default=900.0, metadata=_UNSAID)  # a judge that is down is waited for so long

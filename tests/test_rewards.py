@@ -10,6 +10,7 @@ from perception_r1.recipes import RECIPES
 from perception_r1.records import AnswerType, Completion, Judgement, Verdict
 from perception_r1.rewards import REWARDS
 from perception_r1.rewards.combined import combined, impute
+from perception_r1.rewards.perception import perception_reward
 from perception_r1.rewards.repetition import paper_penalty
 from perception_r1.rewards.tied import capped, decided_by_judge
 from perception_r1.sections import Weight
@@ -153,6 +154,12 @@ def test_perception_is_what_was_seen_less_what_was_contradicted(
     verdicts: tuple[Verdict, ...], reward: float | None
 ) -> None:
     assert REWARDS["perception"](judged(*verdicts)) == reward
+
+
+def test_the_papers_rule_pays_for_what_was_seen_whatever_else_was_said() -> None:
+    hedging = judged("supported", "contradicted", "absent", "absent")
+    assert [perception_reward(hedging, rule) for rule in ("signed", "recall", "gate")] == [0.0, 0.25, 0.0]
+    assert perception_reward(judged("supported", "unknown"), "recall") is None
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ from perception_r1.train import dry_run
 from perception_r1.train.estimate import SIZES, estimate, size_of, table
 from tests.training import ROOT
 
+pytestmark = pytest.mark.timeout(600)  # the first test of a process warms a model up
+
 PAPER = ROOT / "configs" / "paper.toml"
 
 
-@pytest.mark.timeout(300)
 def test_the_papers_configuration_is_tried_from_end_to_end_without_a_gpu() -> None:
     done = CliRunner().invoke(cli, ["train", "--dry-run", "--config", str(PAPER)])
     assert done.exit_code == 0, done.output
@@ -31,7 +32,6 @@ def test_the_papers_configuration_is_tried_from_end_to_end_without_a_gpu() -> No
         assert expected in done.output
 
 
-@pytest.mark.timeout(300)
 def test_an_option_that_the_trainer_refuses_fails_the_dry_run_with_its_cause(tmp_path: Path) -> None:
     config = load(ROOT / "configs" / "embedded.toml", "quick")
     broken = dataclasses.replace(config.train, max_unknown=0.0, prompts_per_step=3, lora=Lora(rank=4))

@@ -10,11 +10,15 @@ import pytest
 from perception_r1.child import run_child
 from perception_r1.errors import EndpointError, Malformed, ProcessFailed, TrainingFailed, Unreachable
 from perception_r1.judges import Case, Judge
-from perception_r1.sections import Train
+from perception_r1.sections import Endpoint, Train
+from perception_r1.sections import Judging as HowToJudge
 from perception_r1.train import checkpoints, judging, ledger, memory
 from perception_r1.train.judging import Judging
+from perception_r1.world.server import serving
 from tests.saying import Saying
-from tests.training import planted, trainer_of, weights
+from tests.training import planted, ran, trainer_of, weights
+
+pytestmark = pytest.mark.timeout(600)  # the first test of a process warms a model up
 
 IGNORED = pytest.mark.filterwarnings("ignore")  # what transformers says about itself
 
@@ -165,3 +169,29 @@ def test_an_answer_that_breaks_the_grader_is_unknown_and_not_wrong(monkeypatch: 
 
     monkeypatch.setattr(accuracy, "grade_answer", broken)
     assert accuracy.accuracy_reward(Completion("\\boxed{1}", "1", "integer")) is None
+
+
+def test_a_judge_that_does_not_answer_is_found_before_anything_is_generated(tmp_path: Path) -> None:
+    """A closed port: its reason comes home, and there is no ledger."""
+    closed = Endpoint(model="embedded/judge", base_url="http://127.0.0.1:9/v1", retries=0, patience_s=0.1)
+    spec = replace(planted(tmp_path), judge=closed)
+    code, said = ran(spec)
+    assert code == 1
+    assert "the judge gives no verdict on a plain case, before step 1: Unreachable" in said
+    assert not spec.rollouts.exists()
+
+
+def test_a_served_judge_that_answers_is_asked_beside_the_trainer_and_remembered(tmp_path: Path) -> None:
+    with serving() as server:
+        served = Endpoint(model="embedded/judge", base_url=server.url)
+        spec = replace(planted(tmp_path, "train.steps=1"), judge=served, verdicts=tmp_path / "verdicts.sqlite")
+        spec = replace(spec, judging=HowToJudge(matcher=False))
+        code, said = ran(spec)
+        assert code == 0, said[-2000:]
+        assert (tmp_path / "verdicts.sqlite").exists()
+        assert server.requests > 1
+        asked = server.requests
+        shutil.rmtree(spec.checkpoints)
+        code, said = ran(spec)
+        assert code == 0, said[-2000:]
+        assert server.requests <= asked + 1  # the plain case of the second start

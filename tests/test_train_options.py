@@ -22,9 +22,13 @@ from perception_r1.train import data, ledger, parts
 from perception_r1.train.settings import LOSSES, vllm_options
 from perception_r1.train.spec import RunSpec
 from perception_r1.world.charts import problems
+from tests.saying import Saying
 from tests.training import ROOT, planted, trainer_of, warm_base, weights
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # what transformers says about itself
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # what transformers says about itself
+    pytest.mark.timeout(600),  # the first test of a process warms a model up
+]
 
 
 def rows(spec: RunSpec) -> list[Any]:
@@ -207,6 +211,7 @@ def test_the_papers_settings_reach_the_trainer() -> None:
     assert paper.arms[1].weights == {
         "accuracy": 0.9, "format": 0.1, "repetition": 0.0, "perception": 0.7, "paper_repetition": 1.0
     }  # fmt: skip
+    assert paper.perception_rule == "recall"
     assert paper.launch == "fsdp2" and paper.generate_with == "vllm_colocate"
 
 
@@ -232,3 +237,70 @@ def test_a_run_that_looks_at_held_out_problems_learns_what_one_that_does_not_lea
     other.train()
     mine, theirs = weights(looking.model), weights(other.model)
     assert all(bool((mine[name] == theirs[name]).all()) for name in mine)
+
+
+def test_a_judge_that_changes_its_mind_rings_an_alarm(tmp_path: Path) -> None:
+    """Asked again about the first step's responses, it now says of everything that it is absent."""
+    from perception_r1.world.judge import reply
+
+    changed = False
+
+    def says(request: Any) -> str:
+        said = json.loads(reply(request))
+        for verdict in said["verdicts"] if changed else []:
+            verdict |= {"verdict": "absent", "evidence": ""}
+        return json.dumps(said)
+
+    options = ("train.watch.every=1", "train.watch.problems=4", "train.steps=3", "train.watch.anchors=8")
+    spec = planted(tmp_path, *options)
+    trainer = trainer_of(spec, Saying(says), matcher=False)
+
+    def turn(*_: Any, **__: Any) -> None:
+        nonlocal changed
+        changed = trainer.state.global_step == 2
+
+    trainer.callback_handler.callbacks[-1].on_step_begin = turn
+    trainer.train()
+    looks = [json.loads(path.read_text()) for path in sorted(spec.looks.glob("0*.json"))]
+    assert [look["flips"] for look in looks[:3]] == [None, None, 0.0]
+    assert looks[3]["flips"] > 0.02
+    assert any("the judge now says otherwise" in alarm for alarm in looks[3]["alarms"])
+    assert not any("the judge" in alarm for look in looks[:3] for alarm in look["alarms"])
+
+
+def test_a_resumed_epoch_is_dealt_its_own_order_and_not_the_first_one_s() -> None:
+    from trl.trainer.utils import RepeatSampler
+
+    from perception_r1.train.sampler import Dealt
+
+    def stock() -> RepeatSampler:
+        return RepeatSampler(range(12), mini_repeat_count=2, batch_size=4, repeat_count=1, seed=5)
+
+    whole = stock()
+    epochs = [list(whole) for _ in range(3)]
+    assert epochs[0] != epochs[1] != epochs[2]
+    assert list(stock()) == epochs[0]  # what a stock run deals that is resumed in its third epoch
+    steps = iter((0, 3, 6))
+    uninterrupted = Dealt(stock(), lambda: next(steps), 1)
+    assert [list(uninterrupted) for _ in range(3)] == epochs
+    assert list(Dealt(stock(), lambda: 7, 1)) == epochs[2]
+
+
+@pytest.mark.parametrize(
+    ("option", "greatest"),
+    [
+        pytest.param("train.tied_share=1.0", None, id="stock"),
+        pytest.param("train.tied_advantage=0.25", 0.25, id="capped"),
+        pytest.param("train.tied_share=0.0", 0.0, id="left-out"),
+    ],
+)
+def test_groups_that_the_judge_alone_decides_are_held_back(tmp_path: Path, option: str, greatest: float | None) -> None:
+    # rewarded for nothing else, and all verdicts are the judge's
+    spec = replace(planted(tmp_path, option, "train.steps=1"), weights={"perception": 1.0})
+    trainer_of(spec, matcher=False).train()
+    alone = [abs(row["advantage"]) for row in rows(spec) if row["by_judge_alone"]]
+    assert alone
+    if greatest is None:
+        assert max(alone) > 0.25
+    else:
+        assert max(alone) == pytest.approx(greatest)

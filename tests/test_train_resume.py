@@ -20,6 +20,8 @@ from perception_r1.train import base, checkpoints, ledger
 from perception_r1.train.spec import RunSpec
 from tests.training import planted, ran, started, warm_base, weights
 
+pytestmark = pytest.mark.timeout(600)  # the first test of a process warms a model up
+
 STEPS = 8
 
 
@@ -41,7 +43,6 @@ def rows(spec: RunSpec) -> list[Any]:
     return [row for table in ledger.read(spec.rollouts) for row in table.to_pylist()]
 
 
-@pytest.mark.timeout(600)
 def test_a_run_that_is_killed_at_three_random_moments_is_the_run_that_was_not(done: RunSpec, tmp_path: Path) -> None:
     """Killed outright three times: each time somewhere within a step, or a checkpoint, or a look."""
     killed, chance = replace(done, folder=tmp_path / "killed"), random.Random(time.time_ns())

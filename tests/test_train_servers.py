@@ -23,6 +23,8 @@ from perception_r1.sections import PolicyServer, Train
 from perception_r1.train import base, launch, ledger, preflight, server
 from tests.training import planted, ran, warm_base
 
+pytestmark = pytest.mark.timeout(600)  # the first test of a process warms a model up
+
 MARK = 9
 PROMPT = [1, MARK, MARK, MARK, 2, MARK, MARK, 3]  # two pictures, of three tokens and of two
 
@@ -259,7 +261,6 @@ def test_several_processes_are_launched_with_the_configuration_of_their_way(tmp_
         assert expected in said
 
 
-@pytest.mark.timeout(400)
 def test_two_processes_train_one_model_and_a_resumed_run_of_two_is_the_run_of_two(tmp_path: Path) -> None:
     """Gloo on CPU, launched as on GPUs: each completion is in the ledger once, and each process goes on."""
     spec = planted(tmp_path, "train.processes=2", "train.steps=2", "train.save_every=1")

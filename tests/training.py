@@ -79,7 +79,7 @@ def ran(spec: RunSpec, module: str = "perception_r1.train", **changes: Any) -> t
     return child.returncode, said
 
 
-def trainer_of(spec: RunSpec, judge: Any = None, kind: Any = None, model: Any = None) -> Any:
+def trainer_of(spec: RunSpec, judge: Any = None, kind: Any = None, model: Any = None, matcher: bool = True) -> Any:
     """The trainer of a run, in this process."""
     from perception_r1.endpoints import open_endpoint
     from perception_r1.judges import Judge
@@ -91,7 +91,7 @@ def trainer_of(spec: RunSpec, judge: Any = None, kind: Any = None, model: Any = 
     processor = open_processor(spec.base)
     return (kind or PerceptionTrainer)(
         spec,
-        Judge(endpoint) if endpoint else None,
+        Judge(endpoint, matcher=matcher) if endpoint else None,
         processor,
         model=model or open_model(spec.base),
         train_dataset=data.dataset(spec, processor),

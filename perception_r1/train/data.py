@@ -124,7 +124,7 @@ def prompt_length(processor: Any) -> Length:
 def dataset(spec: RunSpec, processor: Any = None) -> Any:
     """The rows as a datasets.Dataset on disk, whose images are decoded when they are looked at."""
     import datasets
-    from accelerate import PartialState
+    from trl.trainer.utils import global_then_local_main_first
 
     datasets.disable_progress_bars()
     length = prompt_length(processor) if spec.train.max_prompt_tokens else None
@@ -134,8 +134,8 @@ def dataset(spec: RunSpec, processor: Any = None) -> Any:
         yield from rows(spec, length, counts)
         (spec.folder / "data.json").write_text(json.dumps(+counts))
 
-    # the processes of one machine share what the first of them writes
-    with PartialState().local_main_process_first():
+    # processes share what the first of them writes, on one file system or on each machine's own
+    with global_then_local_main_first():
         where = {"cache_dir": str(spec.folder / "data"), "fingerprint": _digest(spec)}
         try:
             found = datasets.Dataset.from_generator(made, features=_features(), **where)

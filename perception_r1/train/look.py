@@ -179,7 +179,9 @@ def _anchors(trainer: Any) -> list[dict[str, Any]]:
     facts = {row["problem"]: row for row in trainer.train_dataset.remove_columns("images")}
     found = []
     for table in ledger.read(trainer.spec.rollouts):
-        rows = [row for row in table.to_pylist() if row["by_judge"] and not row["unknown"]]
+        # what a killed run left of later steps is not there for a run that was not killed
+        done = [row for row in table.to_pylist() if row["step"] < trainer.state.global_step]
+        rows = [row for row in done if row["by_judge"] and not row["unknown"]]
         found += [_anchor(row, facts[row["problem"]]) for row in rows]
         if len(found) >= trainer.spec.train.watch.anchors:
             break

@@ -6,12 +6,15 @@ more or fewer image tokens of the same picture; and a policy that may say a pict
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
 from perception_r1.errors import TrainingFailed
+from perception_r1.judges import Case, Judge
 
 Ids = Sequence[int]
+PLAIN = ("<think>Bar A is 7.</think><answer>\\boxed{A}</answer>", (("plain", "Bar A is 7."),))
 
 
 def collapsed(ids: Ids, mark: int) -> list[int]:
@@ -55,6 +58,14 @@ def check_completions(completions: Iterable[Ids], banned: Iterable[int]) -> None
                 f"completion {number} holds the vision token {min(found)}, which has no picture: the ban of vision "
                 "tokens (logit_bias) did not reach the server; use a vLLM that TRL 1.16 supports"
             )
+
+
+def check_judge(judge: Judge) -> None:
+    """Raises TrainingFailed where the judge does not answer one plain question, before anything is generated."""
+    asking = replace(judge.fresh(), matcher=False)
+    ((judgement,),) = asking.judge([Case(*PLAIN)])
+    if judgement.verdict == "unknown":
+        raise TrainingFailed(f"the judge gives no verdict on a plain case, before step 1: {judgement.decided_by}")
 
 
 def guard(vllm: Any, mark: int, *, colocated: bool) -> None:

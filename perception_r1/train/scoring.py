@@ -9,6 +9,7 @@ from perception_r1.judges import Case
 from perception_r1.records import Completion, Judgement, Verdict
 from perception_r1.rewards import REWARDS
 from perception_r1.rewards.combined import combined
+from perception_r1.rewards.perception import perception_reward
 from perception_r1.rewards.tied import decided_by_judge, differ
 from perception_r1.sections import Weight
 from perception_r1.train.ledger import TERMS
@@ -57,8 +58,10 @@ def score(samples: Sequence[Sample], judged: Sequence[tuple[Judgement, ...]], sp
             tokens=len(sample.ids),
             longest=spec.train.max_completion_tokens,
         )
-        sample.terms = {term: REWARDS[term](sample.completion) for term in terms_of(spec)}
-        sample.without_judge = REWARDS["perception"](_without_judge(sample.completion))
+        said, rule = sample.completion, spec.train.perception_rule
+        seen = perception_reward(said, rule)
+        sample.terms = {term: seen if term == "perception" else REWARDS[term](said) for term in terms_of(spec)}
+        sample.without_judge = perception_reward(_without_judge(said), rule)
 
 
 def _without_judge(completion: Completion) -> Completion:

@@ -199,7 +199,8 @@ class PerceptionTrainer(GRPOTrainer):  # type: ignore[misc, unused-ignore]
             model.zero_grad(set_to_none=True)
             told = f"the gradient is {value}; {self._skipped} steps in a row were left out"
             print(f"step {self.state.global_step + 1}: {told}", flush=True)
-            if self._skipped > self.spec.train.max_skipped:
+            # DeepSpeed's engine takes its step by itself, gradient or not
+            if self._skipped > self.spec.train.max_skipped or self.is_deepspeed_enabled:
                 raise TrainingFailed(
                     f"step {self.state.global_step + 1}: {told} (train.max_skipped is {self.spec.train.max_skipped}); "
                     "lower train.learning_rate or train.max_grad_norm"
