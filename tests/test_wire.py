@@ -2,6 +2,7 @@
 
 import contextlib
 import email.utils
+import json
 import multiprocessing
 import socket
 import threading
@@ -30,7 +31,7 @@ from perception_r1.errors import (
 from perception_r1.metrics import Meter, quantile
 from perception_r1.wire import WireEndpoint
 from perception_r1.wire.breaker import FIRST_PAUSE_S, ROW, SPAN_S, Breaker
-from perception_r1.wire.protocol import body_of, told_to_wait_s
+from perception_r1.wire.protocol import body_of, encoded, told_to_wait_s
 from perception_r1.world.server import Fault, _completion, serving
 
 SLOW = Fault(delay_s=0.2)
@@ -334,3 +335,21 @@ def test_a_forked_child_opens_lines_of_its_own() -> None:
         assert told.get() == "Reply"
         child.join()
         endpoint.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "data:image/png;base64,iVBORw0KGgo+/8=",
+        'data:text/plain,"quoted\\"',
+        "data:text/plain,é\n",
+        "http://a.test/x.png",
+    ],
+    ids=["picture", "quotes", "beyond-ascii", "address"],
+)
+def test_a_picture_that_goes_round_the_encoder_arrives_as_it_was(url: str) -> None:
+    parts = [{"type": "image_url", "image_url": {"url": url, "detail": "low"}}, {"type": "text", "text": 'Is "é" 7?'}]
+    messages = ({"role": "system", "content": "Look."}, {"role": "user", "content": parts * 2})
+    body = encoded("m", Request(messages=messages, max_tokens=5))
+    assert body.isascii()
+    assert json.loads(body)["messages"] == list(messages)

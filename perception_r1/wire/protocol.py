@@ -2,8 +2,10 @@
 
 import email.utils
 import json
+import string
 import sys
 import time
+import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     import openai
 
 MILLION = 1_000_000
+PLAIN = (string.ascii_letters + string.digits + "+/=:;,-.").encode()  # what JSON spells as it is
 
 
 def body_of(model: str, request: Request) -> dict[str, Any]:
@@ -35,8 +38,34 @@ def body_of(model: str, request: Request) -> dict[str, Any]:
 
 
 def encoded(model: str, request: Request) -> bytes:
-    """The body as it is sent: plain ASCII, so that a lone surrogate in a policy's text cannot stop it."""
-    return json.dumps(body_of(model, request), separators=(",", ":")).encode("ascii")
+    """The body as it is sent: plain ASCII, so that a lone surrogate in a policy's text cannot stop it.
+
+    Pictures go round the JSON encoder, which takes longer for them than all else that a request costs.
+    """
+    body, pictures = body_of(model, request), list[bytes]()
+    mark = uuid.uuid4().hex  # in no text: it is made after all of them
+    body["messages"] = [_without_pictures(message, mark, pictures) for message in body["messages"]]
+    text = json.dumps(body, separators=(",", ":")).encode("ascii")
+    if not pictures:
+        return text
+    between = text.split(mark.encode())
+    return b"".join(piece for pair in zip(between, [*pictures, b""], strict=True) for piece in pair)
+
+
+def _without_pictures(message: dict[str, Any], mark: str, pictures: list[bytes]) -> dict[str, Any]:
+    """The message with a mark in the place of each picture whose spelling in JSON is its own."""
+    content = message.get("content")
+    if not isinstance(content, list | tuple):
+        return message
+    return message | {"content": [_without_picture(part, mark, pictures) for part in content]}
+
+
+def _without_picture(part: Any, mark: str, pictures: list[bytes]) -> Any:
+    url = part["image_url"]["url"] if part.get("type") == "image_url" else ""
+    if not url.startswith("data:") or not url.isascii() or (data := url.encode()).translate(None, PLAIN):
+        return part
+    pictures.append(data)
+    return part | {"image_url": part["image_url"] | {"url": mark}}
 
 
 def read(answer: Answer, settings: sections.Endpoint, max_tokens: int, took_s: float) -> Reply | EndpointError:
