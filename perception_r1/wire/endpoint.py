@@ -15,8 +15,6 @@ from perception_r1.wire.line import Asked, Done, Line, Loop, Outcome
 from perception_r1.wire.protocol import encoded, with_openai_error
 from perception_r1.wire.transport import address
 
-AHEAD = 2  # times the places: what is taken before a place is free, so that the server never waits for us
-
 Answered = Reply | EndpointError
 
 
@@ -28,7 +26,6 @@ class WireEndpoint:
         self._url = f"{address(settings)}/chat/completions"
         self._key = (settings, _key(settings))
         self._line: Line | None = _lines.taken(*self._key)
-        self._ahead = AHEAD * settings.concurrency
 
     @property
     def model(self) -> str:
@@ -43,22 +40,19 @@ class WireEndpoint:
     def ask(self, requests: Iterable[Request]) -> Iterator[tuple[int, Answered]]:
         """The replies with the numbers of their requests, as they finish; a failure instead of a reply is returned.
 
-        Requests are taken from the iterable as places become free, so that pictures are never all held.
+        The next request is taken when a reply has been dealt with, so that pictures are never all held, and who is
+        killed has at most as many requests without an answer that he kept as there are places.
         """
         line, waiting = self._open_line(), enumerate(requests)
         done: Done = SimpleQueue()
-        flying, free = 0, self._ahead
+        flying = 0
         try:
-            while True:
-                asked = [self._asked(number, request) for number, request in islice(waiting, free)]
-                flying += len(asked)
-                if asked:
-                    line.submit(asked, done)
-                if not flying:
-                    return
-                landed = _landed(done)
-                free, flying = len(landed), flying - len(landed)
-                yield from ((number, self._read(outcome)) for number, outcome in landed)
+            flying += self._submitted(line, islice(waiting, self._settings.concurrency), done)
+            while flying:
+                number, outcome = done.get()
+                flying -= 1
+                yield number, self._read(outcome)
+                flying += self._submitted(line, islice(waiting, 1), done)
         finally:  # whoever asked has lost interest, or a request could not be made
             if flying:
                 line.forget(done)
@@ -74,6 +68,13 @@ class WireEndpoint:
             raise ValueError(f"the endpoint of {self.model} is closed")
         return self._line
 
+    def _submitted(self, line: Line, requests: Iterable[tuple[int, Request]], done: Done) -> int:
+        """How many requests were begun."""
+        asked = [self._asked(number, request) for number, request in requests]
+        if asked:
+            line.submit(asked, done)
+        return len(asked)
+
     def _asked(self, number: int, request: Request) -> Asked:
         repeatable = request.temperature == 0 or request.seed is not None
         return Asked(number, encoded(self.model, request), request.max_tokens, repeatable)
@@ -87,14 +88,6 @@ class WireEndpoint:
         ):
             return with_openai_error(reply, answer, self._url)
         return reply
-
-
-def _landed(done: Done) -> list[tuple[int, Outcome | BaseException]]:
-    """All outcomes that are there; waits for the first."""
-    landed = [done.get()]
-    while not done.empty():
-        landed.append(done.get())
-    return landed
 
 
 def _key(settings: sections.Endpoint) -> str:
