@@ -126,7 +126,8 @@ def test_the_policy_s_server_is_started_as_trl_wants_it(tmp_path: Path) -> None:
     two = replace(train, processes=2, policy_server=PolicyServer())
     behind = server.environment(two, {"CUDA_VISIBLE_DEVICES": "4,5,6,7"})
     assert behind["CUDA_VISIBLE_DEVICES"] == "6,7"
-    assert launch.gpus_of(train) == 3
+    assert launch.gpus_of(replace(train, generate_with="vllm_server")) == 3
+    assert launch.gpus_of(train) == 1
     assert around == {"PATH": "/bin", "CUDA_VISIBLE_DEVICES": "6,7", "VLLM_SERVER_DEV_MODE": "1"}
 
 
