@@ -4,7 +4,7 @@ OMP_NUM_THREADS=1 python -m bench.overhead            # all sides of the default
 python -m bench.overhead --profile quick              # a first look
 
 All sides start the same child processes with the same number side by side. The start of a fresh Prefect server is
-measured on its own and not part of the overhead.
+measured on its own and not part of the overhead; scores and the page, which the direct call leaves out, are.
 """
 
 import argparse
@@ -32,17 +32,20 @@ from perception_r1.annotate.problems import load_problems
 from perception_r1.annotate.trajectories import ask_trajectories
 from perception_r1.child import run_child
 from perception_r1.compare import Plan, compare_models
+from perception_r1.compare.contrast import UNTOUCHED
+from perception_r1.compare.family import spread
 from perception_r1.config import load
 from perception_r1.endpoints import open_endpoint
 from perception_r1.evaluate import grade_answer
 from perception_r1.evaluate.choices import lettered
 from perception_r1.evaluate.spec import EvalSpec
-from perception_r1.judges import Judge
+from perception_r1.judges import open_judge
 from perception_r1.records import Annotation, Problem
 from perception_r1.sections import Config
 from perception_r1.table import table_of
 from perception_r1.train.spec import RunSpec
-from perception_r1.validate import gates, gold_set, judge_metrics, judged
+from perception_r1.validate import gold_set
+from perception_r1.validate.trial import Entrant, trial
 
 RESULTS = Path(__file__).parent / "results" / "overhead.md"
 CONFIG = Path("configs/embedded.toml")
@@ -180,7 +183,9 @@ def direct(config: Config, folder: Path) -> None:
     with ThreadPoolExecutor(config.train.at_once) as pool:
         waiting = [pool.submit(evaluated, config, folder, *name, path) for name, path in models.items()]
     rows = [row for found in waiting for path in found.result() for row in pq.read_table(path).to_pylist()]
-    compare_models(rows, Plan(alpha=config.compare.alpha, comparable=[]))
+    seen = [row for row in rows if row["condition"] == UNTOUCHED]
+    compare_models(seen, Plan(contrasts=config.compare.contrasts))
+    spread(seen)
 
 
 def annotated(config: Config, folder: Path) -> None:
@@ -196,8 +201,8 @@ def annotated(config: Config, folder: Path) -> None:
     said = ask_trajectories(problems, teacher, settings.trajectories, settings.temperature, settings.seed, 512, grade)
     facts = clean(problems, said, extract(problems, said, extractor, 512)[0], settings, extractor.model)
     gold = gold_set(problems, facts, said, config.validate.problems, config.validate.seed)
-    judge = Judge(open_endpoint(config.endpoints[config.validate.judge]))
-    gates(judge_metrics(gold, judged(gold, judge)), config.validate)
+    judge = config.validate.judge
+    trial(gold, [Entrant(judge, open_judge(config.endpoints[judge], config.validate.judging, None))], config.validate)
     pq.write_table(table_of(problems, Problem), folder / "problems.parquet")
     pq.write_table(table_of(facts, Annotation), folder / "annotations.parquet")
 
@@ -237,6 +242,7 @@ def evaluated(config: Config, folder: Path, model: str, seed: int, weights: Path
         model=model,
         seed=seed,
         benchmark=settings.benchmarks[0],
+        conditions=settings.conditions,
         items=settings.items,
         items_seed=settings.seed,
         batch=settings.batch,
