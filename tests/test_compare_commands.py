@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -147,3 +148,9 @@ def test_the_paper_is_checked(command: str) -> None:
     said = ask(command, "--paper").output
     for part in ("0.1157", "0.566", "none of the three holds at 0.05"):
         assert part in said
+
+
+@pytest.mark.parametrize("value", [float("nan"), "0", None, 2], ids=repr)
+def test_what_is_no_outcome_is_refused_by_item(value: object) -> None:
+    with pytest.raises(ValueError, match="the outcome of item 'b' must be True, False, 1 or 0"):
+        pair_outcomes({"a": True, "b": value}, {"a": np.True_, "b": 0})  # type: ignore[dict-item]

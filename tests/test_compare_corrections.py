@@ -106,13 +106,23 @@ def test_labels_of_a_part_take_the_judges_bias_out() -> None:
 
 
 def test_people_who_saw_everything_need_no_judge() -> None:
-    rows = [*rows_of("accuracy", [True] * 10), *rows_of("perception_r1", [True] * 10)]
+    rows = [*rows_of("accuracy", [True] * 40), *rows_of("perception_r1", [True] * 40)]
     labels = {
-        ("photos", arm, 0): {f"i{i}": i < most for i in range(10)}
-        for arm, most in (("accuracy", 3), ("perception_r1", 7))
+        ("photos", arm, 0): {f"i{i}": i < most for i in range(40)}
+        for arm, most in (("accuracy", 12), ("perception_r1", 28))
     }
     (found,) = put_right(rows, {}, labels)
     assert (found.difference, found.weight) == (pytest.approx(0.4), 0.0)
+
+
+@pytest.mark.parametrize(("count", "gained"), [(29, 9), (40, 40)], ids=["too-few", "all-alike"])
+def test_labels_that_would_claim_certainty_put_nothing_right(count: int, gained: int) -> None:
+    rows = [*rows_of("accuracy", [True] * 40), *rows_of("perception_r1", [True] * 40)]
+    labels = {
+        ("photos", "accuracy", 0): {f"i{i}": False for i in range(count)},
+        ("photos", "perception_r1", 0): {f"i{i}": i < gained for i in range(count)},
+    }
+    assert put_right(rows, {}, labels) == []
 
 
 def test_what_the_truth_tells_is_not_put_right() -> None:

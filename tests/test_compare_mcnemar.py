@@ -222,3 +222,8 @@ def test_whole_numbers_of_numpy_are_counts() -> None:
 def test_a_result_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         mcnemar_exact(2, 10).pvalue = 0.0  # type: ignore[misc]
+
+
+def test_logs_of_p_take_the_small_integers_of_numpy() -> None:
+    assert mcnemar_exact_logp(np.int16(100), np.int16(32700)) == mcnemar_exact_logp(100, 32700)
+    assert mcnemar_midp_logp(np.int8(3), 10**6) == mcnemar_midp_logp(3, 10**6)

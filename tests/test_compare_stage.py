@@ -140,7 +140,8 @@ def test_peoples_labels_are_part_of_the_key_by_their_content(store: Store, tmp_p
     versions, labels = predictions(store), tmp_path / "labels.csv"
 
     def labelled(right: str) -> dict[str, Any]:
-        lines = [f"world,{arm},0,i{i},{right if arm == 'accuracy' else 1}" for arm in RATES for i in range(10)]
+        said = {"base": "1" * 30, "accuracy": f"{right * 2}1" * 10, "perception_r1": "01111" * 6}
+        lines = [f"world,{arm},0,i{i},{label}" for arm in RATES for i, label in enumerate(said[arm])]
         labels.write_text("\n".join(["benchmark,model,seed,item,perceived", *lines]))
         job = job_of(store, "compare.judged=['world']", f"compare.labels='{labels}'")
         (found,) = [
@@ -150,7 +151,7 @@ def test_peoples_labels_are_part_of_the_key_by_their_content(store: Store, tmp_p
         ]
         return found
 
-    assert labelled("0")["labelled"] == 10
+    assert labelled("0")["labelled"] == 30
     assert labelled("0")["difference"] > labelled("1")["difference"]
 
 

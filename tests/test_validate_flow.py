@@ -20,6 +20,7 @@ SMALLER = [
         "train.warm_start_steps=2",
         "train.steps=1",
         'train.arms=[{name = "perception_r1", recipe = "perception_r1"}]',
+        'compare.contrasts=[["base", "perception_r1"]]',
     )
     for word in ("--set", override)
 ]

@@ -18,7 +18,7 @@ from perception_r1.train.spec import RunSpec
 from perception_r1.world.charts import problems, tasks
 
 ROOT = Path(__file__).resolve().parent.parent
-SMALL = ("train.max_completion_tokens=40", "train.save_every=2", "train.steps=3")
+SMALL = ("train.max_completion_tokens=40", "train.save_every=2", "train.steps=3", "compare.contrasts=[]")
 
 
 @cache

@@ -73,7 +73,9 @@ def as_array(values: Any, name: str, bools: bool = False) -> Numbers:
     """The values as an array of finite floats, of any shape."""
     try:
         array = np.asarray(
-            list(values) if isinstance(values, Iterable) and not hasattr(values, "__array__") else values
+            list(values)
+            if isinstance(values, Iterable) and not isinstance(values, list) and not hasattr(values, "__array__")
+            else values
         )
     except ValueError:
         raise ValueError(f"{name} must have rows of one length, got {values!r}") from None
@@ -89,9 +91,10 @@ def as_array(values: Any, name: str, bools: bool = False) -> Numbers:
 
 def _hides_bools(values: Any) -> bool:
     """True if a list mixes bools into its numbers, which numpy would turn into 0 and 1."""
-    return isinstance(values, list | tuple) and any(
-        isinstance(v, bool | np.bool_) or (isinstance(v, list | tuple) and _hides_bools(v)) for v in values
-    )
+    if not isinstance(values, list | tuple):
+        return False
+    kinds = set(map(type, values))
+    return bool(kinds & {bool, np.bool_}) or (bool(kinds & {list, tuple}) and any(map(_hides_bools, values)))
 
 
 def rows(values: Any, name: str, columns: tuple[str, ...]) -> NDArray[np.int64]:

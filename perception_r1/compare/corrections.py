@@ -19,6 +19,7 @@ from perception_r1.compare.pools import Marks, Pool, pools
 from perception_r1.compare.ppi import ppi_paired_difference
 from perception_r1.compare.words import confidence, interval, signed
 
+LEAST_LABELS = 30  # of items that people labelled in both arms
 Method = Literal["error rates", "people's labels"]
 Labels = Mapping[tuple[str, str, int], Mapping[str, bool]]  # by benchmark, model and seed: items and what people say
 
@@ -146,19 +147,25 @@ def _youden_variance(errors: JudgeErrors) -> float:
 def _by_labels(
     row: Contrast, pool: Pool, first: Marks, second: Marks, one: Mapping[str, bool], other: Mapping[str, bool]
 ) -> Correction | None:
-    """What the judge says of all items, put right by those that people labelled in both arms; None without two."""
+    """What the judge says of all items, put right by those that people labelled in both arms; None below 30 of them.
+
+    The interval is the normal's, which fewer labels do not carry: two that agree would claim certainty.
+    """
     known = (first.right >= 0) & (second.right >= 0)
     items = [pool.items[code] for code in first.item[known]]
     judged = (second.right[known] - first.right[known]).astype(np.float64)
     labelled = np.array([item in one and item in other for item in items], dtype=bool)
     gold = np.array([float(other[i]) - float(one[i]) for i in items if i in one and i in other])
-    if len(gold) < 2:
+    if len(gold) < LEAST_LABELS:
         return None
     if (~labelled).sum() < 2:  # people saw everything: no judge is needed
         mean, se, weight = float(gold.mean()), float(gold.std(ddof=1)) / math.sqrt(len(gold)), 0.0
     else:
         found = ppi_paired_difference(judged[~labelled].tolist(), judged[labelled].tolist(), gold.tolist(), row.alpha)
         mean, se, weight = found.tuned_estimate, found.tuned_se, found.lambda_tuned
+    if not se:  # no label differs from another: an interval of no width would claim certainty
+        return None
+    se *= math.sqrt(max(1.0, row.design_effect or 1.0))
     return _correction(row, "people's labels", mean, se, labelled=len(gold), weight=weight)
 
 

@@ -78,12 +78,14 @@ def mcnemar_min_attainable_p(n_discordant: int) -> MinAttainableP:
 
 def mcnemar_exact_logp(b: int, c: int) -> float:
     """The natural log of the exact p value, also where the p value itself is too small for a double."""
+    b, c = count(b, "b"), count(c, "c")
     p = mcnemar_exact(b, c).pvalue
     return math.log(p) if p > DIRECT else _log_term(b, c) + math.log(2 * _terms_below(b, c))
 
 
 def mcnemar_midp_logp(b: int, c: int) -> float:
     """The natural log of the mid-p value, also where the p value itself is too small for a double."""
+    b, c = count(b, "b"), count(c, "c")
     p = mcnemar_midp(b, c).pvalue
     return math.log(p) if p > DIRECT else _log_term(b, c) + math.log(2 * _terms_below(b, c) - 1)
 

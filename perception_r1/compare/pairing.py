@@ -3,6 +3,8 @@
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 RIGHT = {"1": True, "true": True, "0": False, "false": False}
 NAMED = 5  # ids in a refusal
 
@@ -27,7 +29,10 @@ def pair_outcomes(first: Mapping[Hashable, bool], second: Mapping[Hashable, bool
         raise ValueError(
             f"the items must be the same in both ({len(first):,} and {len(second):,}); {'; '.join(missing)}"
         )
-    both = sum(right and bool(second[item]) for item, right in first.items())
+    for item, right in (*first.items(), *second.items()):
+        if not isinstance(right, bool | np.bool_) and not (isinstance(right, int | np.integer) and right in (0, 1)):
+            raise ValueError(f"the outcome of item {item!r} must be True, False, 1 or 0, got {right!r}")
+    both = sum(bool(right and second[item]) for item, right in first.items())
     right_first, right_second = sum(map(bool, first.values())), sum(map(bool, second.values()))
     b, c = right_first - both, right_second - both
     return PairedCells(both, b, c, len(first) - both - b - c)

@@ -7,7 +7,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from perception_r1.compare.contrast import ENDPOINTS, Contrast
-from perception_r1.compare.power import mcnemar_power
+from perception_r1.compare.power import MOST_PAIRS, mcnemar_power
 from perception_r1.compare.words import interval, percent, signed
 from perception_r1.report.findings import Setting, claims
 from perception_r1.report.pictures import cut, element, picture, scale
@@ -169,11 +169,11 @@ POINTS = 36
 def power_curve(row: Contrast) -> Markup:
     """The mid-p test's power for the stated difference, half and twice it, at as many discordant pairs as were seen."""
     differ = ((row.b or 0) + (row.c or 0)) / row.n
-    most = max(2 * row.n, min(row.needed or 0, 20 * row.n), 40)
+    most = min(max(2 * row.n, min(row.needed or 0, 20 * row.n), 40), MOST_PAIRS)
     drawn = [*_power_grid(most)]
     for effect, kind in ((row.effect / 2, "half"), (row.effect, "stated"), (2 * row.effect, "twice")):
         if effect < 1:
-            drawn += _power_line(effect, max(differ, effect), most, row.alpha, kind)
+            drawn += _power_line(effect, max(differ, effect), most, row, kind)
     x = _along(row.n, most)
     here = element("line", x1=x, x2=x, y1=10, y2=TALL - BOTTOM, class_="zero")
     drawn += [here, element("text", f"this study, n = {row.n:,}", x=x + 6, y=TALL - BOTTOM - 8, class_="tick")]
@@ -181,9 +181,11 @@ def power_curve(row: Contrast) -> Markup:
     return picture(ROOM + 90, TALL, says, *drawn, class_="picture power")
 
 
-def _power_line(effect: float, differ: float, most: int, alpha: float, kind: str) -> Iterator[Markup]:
+def _power_line(effect: float, differ: float, most: int, row: Contrast, kind: str) -> Iterator[Markup]:
+    """Items that share a group tell as much as fewer do that share none."""
+    worth, split = max(1.0, row.design_effect or 1.0), ((differ - effect) / 2, (differ + effect) / 2)
     counts = sorted({max(1, round(most * i / POINTS)) for i in range(1, POINTS + 1)})
-    found = [(n, mcnemar_power(n, (differ - effect) / 2, (differ + effect) / 2, alpha).midp_test) for n in counts]
+    found = [(n, mcnemar_power(max(1, round(n / worth)), *split, row.alpha).midp_test) for n in counts]
     path = "M" + "L".join(f"{_along(n, most):.1f} {_up(power):.1f}" for n, power in found)
     yield element("path", d=path, class_=f"curve {kind}")
     yield element("text", f"{100 * effect:g} points", x=ROOM + 8, y=_up(found[-1][1]) + 4, class_="tick")

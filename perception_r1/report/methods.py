@@ -144,7 +144,7 @@ def power(findings: Findings) -> Mapping[str, Any] | None:
         "endpoint": ENDPOINTS[row.outcome],
         "n": row.n,
         "points": 100 * row.effect,
-        "differ": 100 * ((row.b or 0) + (row.c or 0)) / row.n,
+        "differ": 100 * max(((row.b or 0) + (row.c or 0)) / row.n, row.effect),  # fewer could not be so far apart
         "power": row.power,
         "needed": row.needed,
     }

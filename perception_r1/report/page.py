@@ -116,7 +116,7 @@ def _cells(by: Mapping[Outcome, Contrast]) -> list[str]:
 def _change(row: Contrast | None) -> list[str]:
     if row is None or row.first_rate is None or row.second_rate is None:
         return [NOTHING] * 3
-    p = row.p_exact if row.test == "McNemar" else row.p
+    p = row.p_exact if row.test == "McNemar" and row.clusters is None else row.p
     return [_share(row.first_rate), _share(row.second_rate), _p(p)]
 
 

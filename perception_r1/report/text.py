@@ -14,7 +14,7 @@ NAME = 20  # letters of an arm's name
 NOTHING = "-"
 OUTCOMES: tuple[Outcome, ...] = (ANSWERS, SEES)
 NOTE = (
-    "Seeds: exact McNemar before and after, mid-p (clustered where items share a picture) arm against arm. "
+    "Seeds: McNemar, exact before and after and mid-p arm against arm, clustered where items share a picture. "
     "Means: items and seeds crossed. McNemar's test knows nothing of the luck of training: read the means. "
     "* holds after Holm."
 )
@@ -54,7 +54,7 @@ def _changes(findings: Findings, setting: Setting) -> Iterator[str]:
 def _change(row: Contrast | None) -> str:
     if row is None:
         return f"{NOTHING:>12}{NOTHING:>10}{NOTHING:>7}"
-    p = row.p_exact if row.seed is not None else row.p
+    p = row.p_exact if row.seed is not None and row.clusters is None else row.p
     return f"{_share(row.first_rate):>12}{_share(row.second_rate):>10}{_p(p):>7}"
 
 

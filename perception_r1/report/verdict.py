@@ -41,11 +41,14 @@ def _told(over: Contrast | None, single: Sequence[Contrast], contrasts: Sequence
 
 
 def _claim(row: Contrast) -> str:
-    """What the interval over items and seeds allows to say."""
+    """What the interval over items and seeds, and the family of tests, allow to say."""
+    if not row.shown:
+        apart = row.low is not None and row.high is not None and (row.low > 0 or row.high < 0)
+        return f"No difference is shown {'after Holm ' if apart else ''}in what it sees"
     if row.low is not None and row.low > 0:
         return "It sees better" if row.c == row.n else "It sees better on average, but not in every seed"
     if row.high is not None and row.high < 0:
-        return "It sees worse"
+        return "It sees worse" if row.b == row.n else "It sees worse on average, but not in every seed"
     return "No difference is shown in what it sees"
 
 
