@@ -1,5 +1,6 @@
 """The command line. Nothing heavy is imported before a command needs it: --help answers at once."""
 
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -11,9 +12,10 @@ from flows.doctor import DOCTOR_COMMAND
 from flows.evaluate_commands import EVALUATE_COMMANDS
 from flows.review_commands import REVIEW_COMMANDS
 from flows.service_commands import SERVICE_COMMANDS
-from flows.stage_commands import STAGE_COMMANDS
+from flows.stage_commands import INTERRUPTED, STAGE_COMMANDS
 from flows.store_commands import STORE_COMMANDS
 
+LOG = re.compile(r"; it ends:\n.*?(?=\nGo on with:|\Z)", re.DOTALL)  # of a child: shown with --debug, and in the UI
 SECTIONS = {
     "The method": STAGE_COMMANDS,
     "This machine and its server": (DOCTOR_COMMAND, *SERVICE_COMMANDS),
@@ -64,12 +66,13 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except click.Abort:  # what click makes of Ctrl-C
-        click.echo("perception-r1: interrupted; what is finished is kept, and the same command goes on", err=True)
+        click.echo(INTERRUPTED, err=True)
         sys.exit(1)
     except Exception as error:
         if "--debug" in sys.argv:
             traceback.print_exc()
-        click.echo(f"perception-r1: {_said(error)}", err=True)
+        said = _said(error) if "--debug" in sys.argv else LOG.sub("", _said(error))
+        click.echo(f"perception-r1: {said}", err=True)
         sys.exit(_exit_code(error))
 
 

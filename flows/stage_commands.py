@@ -3,7 +3,10 @@
 import importlib
 import json
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ STAGES = {
     "run": "All stages, from problems to the page.",
 }
 PAGE = Path("report.html")
+INTERRUPTED = "perception-r1: interrupted; what is finished is kept, and the same command goes on"
 
 
 def _command(stage: str, says: str) -> click.Command:
@@ -95,7 +99,8 @@ STAGE_COMMANDS = tuple(_commands())
 
 
 def _run(stage: str, *parameters: Any) -> Any:
-    """What the stage's flow returns."""
+    """What the stage's flow returns. Ctrl-C ends it at once: what is finished is in the store, whole."""
+    signal.signal(signal.SIGINT, _interrupted)
     try:
         return _flow(stage)(*parameters)
     except RuntimeError as error:
@@ -105,6 +110,18 @@ def _run(stage: str, *parameters: Any) -> Any:
             f"Prefect's own server did not start in {PREFECT['PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS']} s; "
             "run with --no-prefect, or start one with perception-r1 up"
         ) from error
+
+
+def _interrupted(*_: Any) -> None:
+    """Ends the children and this process: threads that wait for a lock, or for a server that is gone, would not."""
+    import psutil  # type: ignore[import-untyped, unused-ignore]
+
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            child.terminate()
+    shown = "\x1b[?25h" if sys.stderr.isatty() else ""  # the cursor, which a bar hides
+    click.echo(f"{shown}\n{INTERRUPTED}", err=True)
+    os._exit(1)
 
 
 def _flow(stage: str) -> Callable[..., Any]:
@@ -147,14 +164,23 @@ def _show(stage: str, made: Any, store: Path | None, as_json: bool) -> None:
         print_json([artifact.record() | {"version": artifact.version} for artifact in artifacts])
     elif stage in ("run", "report"):
         folder = storage.open_store(store).get(artifacts[0])
-        partial = PAGE.with_suffix(".tmp")
-        partial.write_bytes((folder / PAGE_NAME).read_bytes())
-        partial.replace(PAGE)
         click.echo((folder / TEXT).read_text())
-        click.echo(f"The page: {PAGE}    its artifact: {artifacts[0].version}    all: perception-r1 artifacts")
+        page = _laid_out(folder / PAGE_NAME)
+        click.echo(f"The page: {page}    its artifact: {artifacts[0].version}    all: perception-r1 artifacts")
     else:
         for artifact in artifacts:
             click.echo(artifact.version)
+
+
+def _laid_out(page: Path) -> Path:
+    """Where the page is to be looked at: in this folder, or where it is stored if nothing can be written here."""
+    partial = PAGE.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        partial.write_bytes(page.read_bytes())
+        partial.replace(PAGE)
+    except OSError:
+        return page
+    return PAGE
 
 
 def _artifacts(made: Any) -> list[Any]:

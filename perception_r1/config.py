@@ -132,6 +132,7 @@ def _lists(config: Config) -> Refusals:
     lists: dict[str, list[Any]] = {
         "train.arms": [arm.name for arm in config.train.arms],
         "train.seeds": list(config.train.seeds),
+        "annotate.problems.questions": list(config.annotate.problems.questions),
         "evaluate.benchmarks": list(config.evaluate.benchmarks),
         "evaluate.conditions": list(config.evaluate.conditions),
     }

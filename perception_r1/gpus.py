@@ -4,6 +4,7 @@ A lease is a lock on a file of the machine, not of the store: two stores share t
 """
 
 import fcntl
+import itertools
 import os
 import shutil
 import subprocess
@@ -23,7 +24,8 @@ AGAIN_S = 1.0  # between two looks at GPUs that others hold
 def gpus_here() -> tuple[str, ...]:
     """The GPUs that this process may use, as the driver names them; none without a driver."""
     if VISIBLE in os.environ:
-        return tuple(name.strip() for name in os.environ[VISIBLE].split(",") if name.strip())
+        names = (name.strip() for name in os.environ[VISIBLE].split(","))
+        return tuple(itertools.takewhile(lambda name: name and not name.startswith("-"), names))  # as CUDA reads it
     program = shutil.which("nvidia-smi")
     if not program:
         return ()
@@ -46,7 +48,9 @@ def leased(
     if not here or not count:
         yield [], []
         return
-    locks.mkdir(mode=0o777, parents=True, exist_ok=True)
+    locks.mkdir(parents=True, exist_ok=True)
+    with suppress(PermissionError):  # another user has made it, and opened it to all
+        locks.chmod(0o1777)
     while True:
         with ExitStack() as held:
             taken = dict(_free(here, count, locks, held))
@@ -59,7 +63,7 @@ def leased(
 def _free(here: Sequence[str], count: int, locks: Path, held: ExitStack) -> Iterator[tuple[str, int]]:
     """Locks free GPUs until there are enough."""
     for name in here:
-        descriptor = os.open(locks / name.replace("/", "-"), os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = _opened(locks / name.replace("/", "-"))
         held.callback(os.close, descriptor)
         with suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -67,3 +71,11 @@ def _free(here: Sequence[str], count: int, locks: Path, held: ExitStack) -> Iter
             count -= 1
         if not count:
             return
+
+
+def _opened(path: Path) -> int:
+    """The lock's file; to read it is enough to lock it, and another user may have made it."""
+    try:
+        return os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)

@@ -27,8 +27,8 @@ _UNSAID: Any = {"outside": True}  # a field that says how to work, not what come
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Count = Annotated[int, Field(ge=1)]
 Number = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Amount = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Inside = Annotated[float, Field(gt=0, lt=1)]
 
@@ -223,7 +223,7 @@ class Train:
         Arm(name="accuracy", recipe="accuracy"),
         Arm(name="perception_r1", recipe="perception_r1"),
     )
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[Number, ...] = (0, 1, 2)
     at_once: Count = field(default=2, metadata=_UNSAID)  # runs side by side
     processes: Count = 1  # of one run, under `accelerate launch` when more than one
     launch: Literal["ddp", "fsdp2", "zero3"] = "ddp"  # how several share the model: copies, or a part of it each

@@ -66,7 +66,7 @@ def _read(folder: Path, name: str, where: str) -> bytes:
 
 
 def _opened(data: bytes, name: str, where: str) -> bytes:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with (
@@ -76,6 +76,8 @@ def _opened(data: bytes, name: str, where: str) -> bytes:
             _check(image, name, where)
             image.load()
             return data if image.format in AS_THEY_ARE else _as_png(image)
+    except UnidentifiedImageError:  # its message names an address in memory, another one in each run
+        raise BadProblem(f"{where}: does not open: {name or 'it'} is no picture; leave it out") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadProblem(f"{where}: does not open: {error}") from None
 
