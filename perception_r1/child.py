@@ -15,15 +15,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from perception_r1.errors import ProcessFailed
-from perception_r1.gpus import VISIBLE, gpus_here, leased
+from perception_r1.errors import ConfigError, PerceptionError, ProcessFailed
+from perception_r1.gpus import ORDER, VISIBLE, gpus_here, leased
 
 Watch = Callable[..., None]  # done, total, and what came of it where the child says so
 PARENT = "PERCEPTION_R1_PARENT"
 CAUSE = "error.txt"  # beside RUN.json, where a child knows why it fails
 LOG_END = 30  # lines
+WRONG = 2  # the exit code of a child that was asked for what cannot be
 _ending = threading.Event()  # this process is being ended
 
 
@@ -42,8 +43,8 @@ def run_child(
 
     The child sees the GPUs that are leased for it and no others: without a lease, none.
     """
-    with leased(gpus, gpus_here() if gpus else (), pause=_pause) as (names, leases):
-        seen = {VISIBLE: ",".join(names)} if names or not gpus else {}
+    with leased(gpus, gpus_here() if gpus else {}, pause=_pause) as (names, leases):
+        seen = ORDER | {VISIBLE: ",".join(names)} if names or not gpus else {}
         around = dict(environment or {}) | seen
         _run(module, spec, folder, processes, around, (*keep_open, *leases), watch)
 
@@ -92,6 +93,8 @@ def _run(
             child.terminate()
             child.wait()
     _show(folder, watch)
+    if child.returncode == WRONG and (cause := read_cause(folder)):
+        raise ConfigError(cause)
     if child.returncode:
         raise ProcessFailed(_told(module, child.returncode, log, started, read_cause(folder)))
 
@@ -131,6 +134,13 @@ def write_cause(folder: Path, cause: str) -> None:
             file.write(cause)
     except FileExistsError:
         return
+
+
+def give_up(folder: Path, error: PerceptionError) -> NoReturn:
+    """Ends this child with the reason, where its parent finds it."""
+    write_cause(folder, str(error))
+    print(error, file=sys.stderr)
+    sys.exit(WRONG if isinstance(error, ConfigError) else 1)
 
 
 def read_cause(folder: Path) -> str:

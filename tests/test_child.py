@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from perception_r1.child import PARENT, run_child
-from perception_r1.errors import ProcessFailed
+from perception_r1.errors import ConfigError, ProcessFailed
 
 CHILD = """
 import json, sys, time
 from pathlib import Path
-from perception_r1.child import end_with_parent, write_progress
+from perception_r1.child import end_with_parent, give_up, write_progress
+from perception_r1.errors import ConfigError
 end_with_parent()
 spec = json.loads(Path(sys.argv[1]).read_text())
 for step in range(3):
@@ -24,6 +25,8 @@ for step in range(3):
     time.sleep(spec["pause_s"])
 if spec["fails"]:
     sys.exit("the reason")
+if "wrong" in spec:
+    give_up(Path(sys.argv[1]).parent, ConfigError(spec["wrong"]))
 """
 
 
@@ -50,6 +53,11 @@ def test_a_failure_brings_home_its_reason_and_the_end_of_this_try_s_log(module: 
         run_child(module, {"pause_s": 0, "fails": True}, folder)
     assert "an earlier try" not in str(error.value)
     assert str(folder / "log.txt") in str(error.value)
+
+
+def test_what_a_child_cannot_be_asked_for_is_a_matter_of_the_configuration(module: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^no such facts$"):
+        run_child(module, {"pause_s": 0, "fails": False, "wrong": "no such facts"}, tmp_path / "run")
 
 
 def test_a_child_ends_with_the_parent_that_was_killed(module: str, tmp_path: Path) -> None:

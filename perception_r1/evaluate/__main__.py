@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from perception_r1 import sections
-from perception_r1.child import end_with_parent
+from perception_r1.child import end_with_parent, give_up
 from perception_r1.endpoints import Endpoint, Speaking, open_endpoint
 from perception_r1.errors import ConfigError, PerceptionError
 from perception_r1.evaluate.cache import Cache
@@ -28,7 +28,7 @@ def main() -> None:
     try:
         evaluate(spec)
     except PerceptionError as error:
-        sys.exit(str(error))
+        give_up(spec.folder, error)
 
 
 def evaluate(spec: EvalSpec) -> None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from perception_r1.child import end_with_parent, write_cause
+from perception_r1.child import end_with_parent, give_up, write_cause
 from perception_r1.errors import ConfigError, PerceptionError, TrainingFailed
 from perception_r1.judges import open_judge
 from perception_r1.models import open_model, open_processor
@@ -27,8 +27,7 @@ def main() -> None:
     try:
         train(spec)
     except PerceptionError as error:
-        write_cause(spec.folder, str(error))
-        sys.exit(str(error))
+        give_up(spec.folder, error)
     except Exception as error:  # under a launcher, the last line of the log is the launcher's own
         cause = advice(spec) if is_out_of_memory(error) else f"{type(error).__name__}: {error}"
         write_cause(spec.folder, cause)

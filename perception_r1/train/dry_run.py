@@ -7,6 +7,7 @@ said as it would be done: the commands, the memory, the time.
 
 import dataclasses
 import shlex
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from importlib import metadata
@@ -31,14 +32,15 @@ def checked(config: Config, told: Callable[[str], None]) -> None:
     """Tries every arm and tells what came of it; raises the first failure with its cause."""
     for line in facts(config.train):
         told(line)
-    with tempfile.TemporaryDirectory(prefix="dry-run-") as folder:
-        base = _tiny_base(Path(folder))
-        for arm in config.train.arms:
-            spec = tiny(config, arm, Path(folder) / arm.name, base)
-            run_child("perception_r1.train", spec.as_json(), spec.folder)
-            rows = sum(table.num_rows for table in ledger.read(spec.rollouts))
-            rewards = ", ".join(name for name, weight in arm.weights.items() if weight)
-            told(f"arm {arm.name}: {STEPS} steps of a tiny model, {rows} completions, rewarded for {rewards}")
+    folder = Path(tempfile.mkdtemp(prefix="dry-run-"))  # stays where something fails: the log is there
+    base = _tiny_base(folder)
+    for arm in config.train.arms:
+        spec = tiny(config, arm, folder / arm.name, base)
+        run_child("perception_r1.train", spec.as_json(), spec.folder)
+        rows = sum(table.num_rows for table in ledger.read(spec.rollouts))
+        rewards = ", ".join(name for name, weight in arm.weights.items() if weight)
+        told(f"arm {arm.name}: {STEPS} steps of a tiny model, {rows} completions, rewarded for {rewards}")
+    shutil.rmtree(folder)
 
 
 def facts(train: Train) -> Iterator[str]:
