@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from perception_r1.config import load
+from perception_r1.config import asked, load
+from perception_r1.endpoints import key_of
+from perception_r1.evaluate.conditions import captions_of
+from perception_r1.evaluate.demonstrations import bank
+from perception_r1.evaluate.perceived import annotated
+from perception_r1.sections import Evaluate
 from storage import open_store
 from tasks.job import Job, command_of
 from tasks.pages import with_prefect
@@ -12,9 +17,21 @@ from tasks.pages import with_prefect
 def opened(stage: str, config: str, profile: str, overrides: Sequence[str], store: str, force: bool) -> Job:
     """The job that these parameters mean; raises ConfigError before anything is done."""
     loaded = load(Path(config), profile, overrides)
+    for _, endpoint in asked(loaded, stage):
+        key_of(loaded.endpoints[endpoint])
+    if stage in ("run", "evaluate"):
+        _readable(loaded.evaluate)
     producer = {"stage": stage, **_flow_run()}
-    command = command_of(stage, config, profile, overrides, store)
+    command = command_of(stage, config, profile, overrides, store, force)
     return Job(loaded, open_store(store or None, producer=producer), command, stage if force else "")
+
+
+def _readable(settings: Evaluate) -> None:
+    """Reads what would be read after training; raises ConfigError."""
+    bank(settings.demonstrations)
+    for data in settings.data.values():
+        annotated(data.facts)
+        captions_of(data.captions)
 
 
 def _flow_run() -> dict[str, str]:

@@ -160,12 +160,14 @@ def _show(stage: str, made: Any, store: Path | None, as_json: bool) -> None:
     from tasks.report import TEXT
 
     artifacts = _artifacts(made)
+    answered = stage in ("run", "report")
+    if answered:
+        folder = storage.open_store(store).get(artifacts[0])
+        page = _laid_out(folder / PAGE_NAME)
     if as_json:
         print_json([artifact.record() | {"version": artifact.version} for artifact in artifacts])
-    elif stage in ("run", "report"):
-        folder = storage.open_store(store).get(artifacts[0])
+    elif answered:
         click.echo((folder / TEXT).read_text())
-        page = _laid_out(folder / PAGE_NAME)
         click.echo(f"The page: {page}    its artifact: {artifacts[0].version}    all: perception-r1 artifacts")
     else:
         for artifact in artifacts:

@@ -21,6 +21,7 @@ from perception_r1.errors import ConfigError
 from perception_r1.judges.prompt import RUBRICS
 from perception_r1.recipes import RECIPES
 from perception_r1.sections import PINNED, Arm, Config, Train
+from perception_r1.world.embedded import EMBEDDED
 
 
 def load(path: Path, profile: str = "", overrides: Iterable[str] = ()) -> Config:
@@ -34,6 +35,8 @@ def load(path: Path, profile: str = "", overrides: Iterable[str] = ()) -> Config
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from None
     profiles = said.pop("profiles", {})
+    if not isinstance(profiles, dict) or not all(isinstance(each, dict) for each in profiles.values()):
+        raise ConfigError(f"{path}: profiles are tables: [profiles.quick]")
     if profile:
         said = _merged(said, _one_of(profile, profiles, f"profile of {path}"))
     for override in overrides:
@@ -145,18 +148,18 @@ def _lists(config: Config) -> Refusals:
 
 def _names(config: Config) -> Refusals:
     """Names that must be those of something."""
-    annotate, validate = config.annotate, config.validate
-    users = [(f"annotate.{role}", getattr(annotate, role)) for role in ASKED.get(annotate.origin, ())]
-    judges = [("validate.candidates", each.judge) for each in validate.candidates]
+    validate = config.validate
     for prompt in (validate.judging.prompt, *(each.prompt for each in validate.candidates)):
         if prompt not in RUBRICS:
             yield "validate.judging.prompt", f"{prompt!r} is no wording; {_nearest(prompt, RUBRICS)}"
-    for place, name in (*users, ("validate.judge", validate.judge), *judges):
+    for place, name in asked(config):
         if name not in config.endpoints:
             yield place, f"there is no [endpoints.{name}]; {_nearest(name, config.endpoints)}"
     for name, endpoint in config.endpoints.items():
         if not endpoint.base_url and not endpoint.model.startswith("embedded/"):
             yield f"endpoints.{name}", f"{endpoint.model} needs a base_url (only embedded/… models do without)"
+        elif not endpoint.base_url and endpoint.model not in EMBEDDED:
+            yield f"endpoints.{name}", f"there is no {endpoint.model!r}; {_nearest(endpoint.model, EMBEDDED)}"
     for arm in config.train.arms:
         if arm.recipe not in RECIPES:
             yield f"train.arms {arm.name}", f"recipe {arm.recipe!r} is unknown; {_nearest(arm.recipe, RECIPES)}"
@@ -166,12 +169,42 @@ def _names(config: Config) -> Refusals:
             yield f"train.arms {arm.name}", f"kl.high = {arm.kl.high} is below kl.low = {arm.kl.low}; swap them"
         if arm.name == "base":
             yield "train.arms", "'base' is the name of the model before training; choose another"
-    helpers = {"extractor": (config.evaluate.extractor,), "judge": (config.evaluate.judge,)}
-    for place, named in (helpers | {"endpoints": config.evaluate.endpoints}).items():
-        for name in named:
-            if name and name not in config.endpoints:
-                yield f"evaluate.{place}", f"there is no [endpoints.{name}]; {_nearest(name, config.endpoints)}"
+    yield from _files(config)
     yield from _benchmarks(config)
+
+
+def asked(config: Config, stage: str = "run") -> list[tuple[str, str]]:
+    """The endpoints that a stage asks, or that the whole run does: the field that names each, and its name."""
+    annotate, validate, evaluate = config.annotate, config.validate, config.evaluate
+    judges = [("validate.judge", validate.judge)]
+    judges += [("validate.candidates", candidate.judge) for candidate in validate.candidates]
+    asks = {
+        "annotate": [(f"annotate.{role}", getattr(annotate, role)) for role in ASKED.get(annotate.origin, ())],
+        "validate": judges,
+        "train": judges,
+        "evaluate": [
+            *((f"evaluate.{role}", name) for role in ("extractor", "judge") if (name := getattr(evaluate, role))),
+            *(("evaluate.endpoints", name) for name in evaluate.endpoints),
+        ],
+    }
+    return [user for name, users in asks.items() if stage in ("run", name) for user in users]
+
+
+def _files(config: Config) -> Refusals:
+    """Files of one's own that later stages read."""
+    shown = config.evaluate.demonstrations
+    files = {
+        "validate.labels": config.validate.labels,
+        "compare.labels": config.compare.labels,
+        "evaluate.demonstrations.bank": shown.bank,
+    }
+    for benchmark, data in config.evaluate.data.items():
+        files |= {f"evaluate.data.{benchmark}.facts": data.facts, f"evaluate.data.{benchmark}.captions": data.captions}
+    for place, path in files.items():
+        if path and not Path(path).is_file():
+            yield place, f"{path} is no file; correct the path, or leave it out"
+    if shown.shots and not shown.bank:
+        yield "evaluate.demonstrations.bank", f"{shown.shots} shots need a file of examples"
 
 
 def _benchmarks(config: Config) -> Refusals:
@@ -198,8 +231,6 @@ def _contrasts(config: Config) -> Refusals:
     """The declared contrasts must be of models that there will be, and that may be compared."""
     compare, trained_on = config.compare, {arm.name: arm.answer_types for arm in config.train.arms}
     yield from (("compare.contrasts", said) for pair in compare.contrasts if (said := _unfit(pair, trained_on)))
-    if compare.labels and not Path(compare.labels).is_file():
-        yield "compare.labels", f"{compare.labels} is no file; name a CSV, or leave it out"
     if compare.labels and not compare.judged:
         yield "compare.labels", "labels put a judged benchmark right; name it in compare.judged"
     tried = (config.validate.judge, *(candidate.judge for candidate in config.validate.candidates), "")

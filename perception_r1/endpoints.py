@@ -8,13 +8,14 @@ An endpoint with a base URL speaks the OpenAI protocol; one without is a model o
 """
 
 import base64
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from perception_r1 import sections
-from perception_r1.errors import EndpointError, RateLimited, Refused, ServerFailed, TimedOut, Unreachable
+from perception_r1.errors import ConfigError, EndpointError, RateLimited, Refused, ServerFailed, TimedOut, Unreachable
 
 Json = Mapping[str, Any]
 NO_WORD = (Unreachable, Refused, TimedOut, RateLimited, ServerFailed)  # nothing that a model said
@@ -69,6 +70,19 @@ def open_endpoint(settings: sections.Endpoint) -> Endpoint:
     from perception_r1.world.embedded import EmbeddedEndpoint
 
     return EmbeddedEndpoint(settings.model)
+
+
+def key_of(settings: sections.Endpoint) -> str:
+    """The key out of the environment, where the endpoint takes one; a local server takes any."""
+    if not settings.key_variable:
+        return "none"
+    key = os.environ.get(settings.key_variable, "").strip()
+    if not key:
+        raise ConfigError(
+            f"the endpoint of {settings.model} at {settings.base_url} takes its key from the environment variable "
+            f"{settings.key_variable}, which is not set; export it"
+        )
+    return key
 
 
 @dataclass(slots=True)

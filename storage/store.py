@@ -54,6 +54,8 @@ def open_store(path: Path | str | Place | None = None, *, producer: Mapping[str,
     """
     if path is None:
         path = os.environ.get(VARIABLE) or DEFAULT
+    if isinstance(path, str | Path) and Path(path).exists() and not Path(path).is_dir():
+        raise BadName(f"{path} is a file, and a store is a folder; use --store with another place")
     place = Disk(Path(path).absolute()) if isinstance(path, str | Path) else path
     return Store(place, dict(producer or {}))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from perception_r1.sections import Config, Endpoint
 from storage import Artifact, Store, Work
+from tasks.pages import with_prefect
 
 
 class Job:
@@ -48,9 +49,10 @@ class Job:
         return "-".join([self.config.name, *map(str, parts)])
 
 
-def command_of(stage: str, config: str, profile: str, overrides: Sequence[str], store: str) -> str:
+def command_of(stage: str, config: str, profile: str, overrides: Sequence[str], store: str, force: bool = False) -> str:
     """The command line that runs the stage again, or goes on with it."""
     words = ["perception-r1", *(["--store", store] if store else []), stage, "--config", config]
     words += ["--profile", profile] if profile else []
     words += [word for override in overrides for word in ("--set", override)]
+    words += ["--force"] * force + ["--no-prefect"] * (not with_prefect())
     return shlex.join(words)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from perception_r1.config import load
+from perception_r1.config import asked, load
 from perception_r1.errors import ConfigError
 from perception_r1.sections import identity, plain
 
@@ -99,6 +99,11 @@ def test_a_profile_changes_what_it_names_and_nothing_else() -> None:
         pytest.param("compare.contrasts=[['accuracy', 'accuracy']]", "is no contrast", id="contrast-with-itself"),
         pytest.param("compare.judged=['wrld']", "'wrld' is not evaluated; did you mean world?", id="judged"),
         pytest.param("compare.labels='no.csv'", "no.csv is no file", id="labels"),
+        pytest.param("validate.labels='no.csv'", "validate.labels: no.csv is no file", id="people"),
+        pytest.param("evaluate.demonstrations.bank='no.jsonl'", "no.jsonl is no file", id="bank"),
+        pytest.param("evaluate.demonstrations.shots=2", "2 shots need a file of examples", id="shots-without-bank"),
+        pytest.param("evaluate.data.world.facts='no.jsonl'", "data.world.facts: no.jsonl is no file", id="facts"),
+        pytest.param("endpoints.judge.model='embedded/judeg'", "did you mean embedded/judge?", id="embedded-model"),
         pytest.param("report.control='contrl'", "there is no arm 'contrl'", id="control"),
         pytest.param("endpoints.judge.model='gpt'", "needs a base_url", id="no-address"),
         pytest.param("annotate.problems.source='hub'", "annotate.problems.repo: source = 'hub' needs it", id="hub"),
@@ -117,8 +122,23 @@ def test_an_unknown_profile_is_refused_with_the_nearest() -> None:
         load(EMBEDDED, "quik")
 
 
+def test_every_endpoint_of_a_run_is_known_before_it_begins() -> None:
+    config = load(EMBEDDED, overrides=["evaluate.judge='judge'", "validate.candidates=[{judge='teacher'}]"])
+    assert asked(config, "annotate") == [("annotate.teacher", "teacher"), ("annotate.extractor", "extractor")]
+    assert asked(config, "train") == [("validate.judge", "judge"), ("validate.candidates", "teacher")]
+    assert asked(config, "evaluate") == [("evaluate.judge", "judge")]
+    assert {name for _, name in asked(config)} == {"teacher", "extractor", "judge"}
+    assert asked(config, "compare") == []
+
+
 @pytest.mark.parametrize(
-    ("content", "told"), [(b"a = = 1", "is not TOML"), (b"\xff", "is not TOML"), (None, "cannot be read")]
+    ("content", "told"),
+    [
+        (b"profiles = 3", "profiles are tables"),
+        (b"a = = 1", "is not TOML"),
+        (b"\xff", "is not TOML"),
+        (None, "cannot be read"),
+    ],
 )
 def test_a_file_that_is_no_configuration_is_one_line(tmp_path: Path, content: bytes | None, told: str) -> None:
     path = tmp_path / "x.toml"

@@ -412,8 +412,12 @@ def test_a_name_that_is_no_text_is_refused(store: Store, name: Any) -> None:
 
 def test_a_file_where_the_store_should_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
+    with pytest.raises(errors.BadName, match="file is a file, and a store is a folder"):
+        storage.open_store(tmp_path / "file")
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "objects").touch()
     with pytest.raises(errors.Unwritable, match="a file is where a folder should be"):
-        storage.open_store(tmp_path / "file").put("problems", "x", ROWS)
+        storage.open_store(tmp_path / "half").put("problems", "x", ROWS)
 
 
 def test_another_writers_spelling_of_a_damaged_object_gets_a_record_that_vouches_for_it(

@@ -74,17 +74,17 @@ def donors(items: Sequence[Item]) -> dict[str, Item]:
 
 def captioned(items: Iterable[Item], path: str) -> Iterator[Item]:
     """The items with the captions of a file of {"item", "caption"} lines, where it has one."""
-    if not path:
-        yield from items
-        return
-    known = _captions(Path(path))
+    known = captions_of(path)
     for item in items:
         yield replace(item, caption=known.get(item.problem.id, item.caption))
 
 
-def _captions(path: Path) -> Mapping[str, str]:
+def captions_of(path: str) -> Mapping[str, str]:
+    """The captions of a file, by item; none where there is no file."""
+    if not path:
+        return {}
     try:
-        rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+        rows = [json.loads(line) for line in Path(path).read_text().splitlines() if line.strip()]
         return {str(row["item"]): str(row["caption"]) for row in rows}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f'{path} holds no captions: {error}; a line is {{"item": "…", "caption": "…"}}') from None

@@ -8,8 +8,8 @@ from itertools import islice
 from queue import SimpleQueue
 
 from perception_r1 import sections
-from perception_r1.endpoints import Reply, Request
-from perception_r1.errors import ConfigError, EndpointError, Malformed
+from perception_r1.endpoints import Reply, Request, key_of
+from perception_r1.errors import EndpointError, Malformed
 from perception_r1.metrics import Metrics
 from perception_r1.wire.line import Asked, Done, Line, Loop, Outcome
 from perception_r1.wire.protocol import encoded, with_openai_error
@@ -24,7 +24,7 @@ class WireEndpoint:
     def __init__(self, settings: sections.Endpoint) -> None:
         self._settings = settings
         self._url = f"{address(settings)}/chat/completions"
-        self._key = (settings, _key(settings))
+        self._key = (settings, key_of(settings))
         self._line: Line | None = _lines.taken(*self._key)
 
     @property
@@ -88,19 +88,6 @@ class WireEndpoint:
         ):
             return with_openai_error(reply, answer, self._url)
         return reply
-
-
-def _key(settings: sections.Endpoint) -> str:
-    """The key out of the environment; a local server takes any."""
-    if not settings.key_variable:
-        return "none"
-    key = os.environ.get(settings.key_variable, "").strip()
-    if not key:
-        raise ConfigError(
-            f"the endpoint of {settings.model} at {settings.base_url} takes its key from the environment variable "
-            f"{settings.key_variable}, which is not set; export it"
-        )
-    return key
 
 
 class _Lines:

@@ -1,0 +1,68 @@
+"""What a run will need later is looked for before it begins: keys, and files of one's own."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.opening import opened
+from perception_r1.errors import ConfigError
+from storage.errors import BadName
+from tasks.pages import SWITCH
+
+JUDGE = "endpoints.judge={model='qwen', base_url='http://127.0.0.1:9/v1', key_variable='JUDGE_KEY'}"
+
+
+def at(stage: str, store: Path, *overrides: str, force: bool = False) -> str:
+    """The command that goes on with the stage."""
+    return opened(stage, "configs/embedded.toml", "quick", overrides, str(store), force).command
+
+
+@pytest.mark.parametrize("stage", ["run", "validate", "train"])
+def test_a_key_that_is_not_there_is_missed_before_anything_is_done(
+    stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JUDGE_KEY", raising=False)
+    with pytest.raises(ConfigError, match="JUDGE_KEY, which is not set; export it"):
+        at(stage, tmp_path, JUDGE)
+    monkeypatch.setenv("JUDGE_KEY", "secret")
+    assert "secret" not in at(stage, tmp_path, JUDGE)
+
+
+def test_a_worker_needs_the_keys_of_its_own_stage_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JUDGE_KEY", raising=False)
+    for stage in ("annotate", "evaluate", "compare", "report"):
+        at(stage, tmp_path, JUDGE)
+
+
+@pytest.mark.parametrize(
+    ("field", "line", "told"),
+    [
+        pytest.param("evaluate.data.world.facts", '{"item": 1}', "holds no annotations", id="facts"),
+        pytest.param("evaluate.data.world.captions", "no json", "holds no captions", id="captions"),
+        pytest.param("evaluate.demonstrations", '{"id": 1}', "holds no examples", id="bank"),
+    ],
+)
+def test_a_file_that_evaluation_cannot_read_is_found_before_training(
+    field: str, line: str, told: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text(line + "\n")
+    value = f"{{shots=1, bank='{path}'}}" if field.endswith("demonstrations") else f"'{path}'"
+    with pytest.raises(ConfigError, match=told):
+        at("run", tmp_path / "store", f"{field}={value}")
+
+
+def test_a_file_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(BadName, match="notes is a file, and a store is a folder"):
+        at("run", tmp_path / "notes")
+
+
+def test_who_goes_on_goes_on_as_it_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SWITCH, "off")
+    assert at("train", tmp_path, "train.steps=3", force=True) == (
+        f"perception-r1 --store {tmp_path} train --config configs/embedded.toml --profile quick --set train.steps=3 "
+        "--force --no-prefect"
+    )
+    monkeypatch.setenv(SWITCH, "on")
+    assert at("train", tmp_path).endswith("--profile quick")
