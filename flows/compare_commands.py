@@ -2,6 +2,7 @@
 
 import csv
 import glob
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,8 +15,9 @@ import click
 from flows.screen import print_json, print_table
 
 if TYPE_CHECKING:
-    from perception_r1.compare import PairedCells
+    from perception_r1.compare import PairedCells, PairwiseTest
 
+LEAST_P = 1e-300  # doubles end near 1e-308
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table for people.")
 alpha_option = click.option("--alpha", default=0.05, show_default=True, help="The level of the test.")
 power_option = click.option("--power", default=0.8, show_default=True, help="The power to plan for.")
@@ -165,9 +167,12 @@ def _all_pairs(pattern: str, item: str, correct: str, alpha: float, as_json: boo
         return
     held = sum(test.p_holm <= level for test in found)
     click.echo(f"{len(found):,} exact tests, Holm as one family: {held:,} hold at {alpha:g}.\n")
-    columns = ["benchmark", "first", "second", "both", "only first", "only second", "neither", "exact p", "Holm"]
-    cells = ([t.benchmark, t.first, t.second, *(f"{cell:,}" for cell in (t.a, t.b, t.c, t.d))] for t in found)
-    rows = ([*row, f"{t.p_exact:.4g}", f"{t.p_holm:.4g}"] for row, t in zip(cells, found, strict=True))
+    counts = ["both", "only first", "only second", "neither", "left out"]  # out is what one of the two has no answer to
+    columns = ["benchmark", "first", "second", *counts, "exact p", "Holm"]
+    rows = (
+        [t.benchmark, t.first, t.second, *(f"{n:,}" for n in (t.a, t.b, t.c, t.d, t.items_left_out)), *_ps(t)]
+        for t in found
+    )
     print_table(columns, rows, right=tuple(columns[3:]))
 
 
@@ -240,8 +245,8 @@ def _tests(b: int, c: int, alpha: float) -> dict[str, Any]:
     share = compare.proportion_ci(b, b + c, alpha).clopper_pearson if b + c else None
     return {
         "alpha": alpha,
-        "exact": asdict(exact),
-        "midp": asdict(compare.mcnemar_midp(b, c)),
+        "exact": asdict(exact) | {"logp": compare.mcnemar_exact_logp(b, c)},
+        "midp": asdict(compare.mcnemar_midp(b, c)) | {"logp": compare.mcnemar_midp_logp(b, c)},
         "chi2": asdict(compare.mcnemar_chi2(b, c)),
         "min_attainable": asdict(compare.mcnemar_min_attainable_p(b + c)),
         "first_share": share,
@@ -254,7 +259,7 @@ def _print_tests(b: int, c: int, alpha: float) -> None:
     found = _tests(b, c, alpha)
     click.echo(f"The models differ on {b + c:,} items: {b:,} go to the first, {c:,} to the second.")
     rows = [["exact", found["exact"]], ["mid-p", found["midp"]], ["chi squared", found["chi2"]]]
-    print_table(["test", "p"], ([name, f"{result['pvalue']:.4g}"] for name, result in rows))
+    print_table(["test", "p"], ([name, _p(result)] for name, result in rows))
     least = found["min_attainable"]["exact"]
     if least > alpha:
         click.echo(f"So few items cannot give an exact p below {least:.3g}: this is no evidence of equality.")
@@ -268,6 +273,20 @@ def _print_tests(b: int, c: int, alpha: float) -> None:
             f"Odds for the first {odds['odds_ratio']:.3g}, exact {1 - alpha:.4g} interval "
             f"{odds['exact_low']:.3g} to {odds['exact_high']:.3g}."
         )
+
+
+def _ps(test: "PairwiseTest") -> list[str]:
+    return [_p({"pvalue": p}) for p in (test.p_exact, test.p_holm)]
+
+
+def _p(result: dict[str, Any]) -> str:
+    """A p value, also where it is too small for a double."""
+    if result["pvalue"] >= LEAST_P:
+        return f"{result['pvalue']:.4g}"
+    if "logp" not in result:
+        return f"< {LEAST_P:g}"
+    power = result["logp"] / math.log(10)
+    return f"{10 ** (power - math.floor(power)):.3f}e{math.floor(power):d}"
 
 
 def _paper(alpha: float, as_json: bool) -> None:

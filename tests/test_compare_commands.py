@@ -1,6 +1,7 @@
 """The statistics at the prompt: right answers in plain words, and refusals that say what to do."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,18 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_two_counts_give_the_tests() -> None:
     found = answer("mcnemar", "--b", "2", "--c", "10")
-    assert found["exact"] == {"pvalue": 158 / 4096, "statistic": 2, "n_discordant": 12}
+    exact = found["exact"]
+    assert exact == {"pvalue": 158 / 4096, "statistic": 2, "n_discordant": 12, "logp": math.log(158 / 4096)}
     assert found["midp"]["pvalue"] == 92 / 4096
     assert found["odds_ratio"]["odds_ratio"] == 0.2
     assert "difference" not in found
+
+
+def test_a_p_value_that_no_double_holds_is_written_all_the_same() -> None:
+    said = ask("mcnemar", "--b", "0", "--c", "1000000").output
+    assert "exact         2.020e-301030" in said  # 2 ** -999,999
+    assert "chi squared   < 1e-300" in said
+    assert answer("mcnemar", "--b", "0", "--c", "1000000")["exact"]["logp"] == pytest.approx(-999999 * math.log(2))
 
 
 def test_four_counts_give_the_difference_too() -> None:

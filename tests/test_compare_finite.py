@@ -21,7 +21,7 @@ VALUE = st.floats(-1e6, 1e6) | st.sampled_from(
     [-1, 0, 1, 1e-300, 1e100, 1e308, 10**400, math.nan, math.inf, None, True]
 )
 VALUES = st.lists(VALUE, max_size=8) | st.lists(st.sampled_from([-1, 0, 1]), max_size=30) | ODD
-LABELS = st.lists(st.sampled_from(["a", "b", 1, None, math.nan]), max_size=8) | st.just("ab")
+LABELS = st.lists(st.sampled_from(["a", "b", 1, None, math.nan, []]), max_size=8) | st.just("ab") | ODD
 ROWS = st.lists(st.lists(ANY_COUNT, min_size=1, max_size=4), max_size=4) | ODD
 MATRIX = st.lists(st.lists(VALUE, min_size=2, max_size=2), min_size=2, max_size=5) | ROWS
 SMALL = st.integers(0, 3000) | ODD  # of a study that is planned
@@ -37,7 +37,7 @@ CALLS: dict[str, tuple[Any, tuple[st.SearchStrategy[Any], ...]]] = {
     "mcnemar_midp": (compare.mcnemar_midp, (ANY_COUNT, ANY_COUNT)),
     "mcnemar_exact_logp": (compare.mcnemar_exact_logp, (ANY_COUNT, ANY_COUNT)),
     "mcnemar_midp_logp": (compare.mcnemar_midp_logp, (ANY_COUNT, ANY_COUNT)),
-    "mcnemar_chi2": (compare.mcnemar_chi2, (ANY_COUNT, ANY_COUNT, st.booleans())),
+    "mcnemar_chi2": (compare.mcnemar_chi2, (ANY_COUNT, ANY_COUNT, st.booleans() | ODD)),
     "mcnemar_min_attainable_p": (compare.mcnemar_min_attainable_p, (ANY_COUNT,)),
     "paired_difference_ci": (compare.paired_difference_ci, (*[ANY_COUNT] * 4, LEVEL)),
     "conditional_odds_ratio": (compare.conditional_odds_ratio, (ANY_COUNT, ANY_COUNT, LEVEL)),

@@ -14,7 +14,8 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from perception_r1.compare import Plan, compare_models, spread
+from perception_r1.compare import JudgeErrors, Plan, compare_models, spread
+from perception_r1.compare.corrections import corrections
 from perception_r1.compare.words import pvalue, signed
 from perception_r1.records import Prediction
 from perception_r1.report import Findings, page, summary, verdict
@@ -482,6 +483,20 @@ def test_the_summary_fits_a_hundred_columns_and_says_the_verdict(name: str) -> N
     assert verdict(made) in " ".join(said.split())
     assert ("MEANINGLESS" in said) == made.meaningless
     assert ("Control: not run; use --profile full." in said) == (not made.control)
+
+
+def test_the_terminal_shows_beside_a_judged_test_what_is_left_without_the_judges_errors() -> None:
+    study = findings(CLAIM)
+    errors = {arm: JudgeErrors(0.9, 0.95, 300, 300) for arm in CLAIM}
+    made = corrections(list(predictions(CLAIM)), study.contrasts, ["world"], errors)
+    said = summary(replace(study, corrections=made))
+    (first,) = (m for m in made if (m.first, m.second, m.seed) == ("accuracy", "perception_r1", 0))
+    raw, right = said.split("with the judge's errors taken out\n")
+    assert "all facts right, perception_r1 against accuracy" in raw
+    lines = right.splitlines()[:3]
+    assert [line.split()[0] for line in lines] == ["0", "1", "2"]
+    assert signed(first.difference) in lines[0] and lines[0].endswith("by error rates")
+    assert "taken out" not in summary(study)
 
 
 def test_long_names_do_not_widen_the_summary() -> None:

@@ -30,6 +30,13 @@ def count(value: Any, name: str, least: int = 0) -> int:
     return int(value)
 
 
+def switch(value: Any, name: str) -> bool:
+    """The value as a bool: a text like "no" is true to Python."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def number(value: Any, name: str) -> float:
     """The value as a finite float."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
@@ -110,10 +117,13 @@ def rows(values: Any, name: str, columns: tuple[str, ...]) -> NDArray[np.int64]:
 
 def labels(values: Iterable[Hashable], name: str, length: int) -> NDArray[np.intp]:
     """The labels as codes 0, 1, 2, ... in order of first appearance; labels are equal when Python says so."""
-    if isinstance(values, str | bytes):
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise ValueError(f"{name} must be a list of labels, got {values!r}")
     codes: dict[Hashable, int] = {}
-    found = [codes.setdefault(value, len(codes)) for value in values]
+    try:
+        found = [codes.setdefault(value, len(codes)) for value in values]
+    except TypeError as error:
+        raise ValueError(f"{name} must be labels that can be told apart: {error}") from None
     if any(label is None or label != label for label in codes):  # NaN differs from itself
         raise ValueError(f"{name} must not hold None or NaN: say which cluster each item belongs to")
     if len(found) != length:

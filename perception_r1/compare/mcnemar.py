@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from perception_r1.compare.checks import MOST, chi2_pvalue, count, numbers
+from perception_r1.compare.checks import MOST, chi2_pvalue, count, numbers, switch
 
 DIRECT = 1e-290  # above it a p value is a normal double with full precision and its log may be taken
 
@@ -63,10 +63,10 @@ def mcnemar_midp(b: int, c: int) -> McNemarMidP:
 
 def mcnemar_chi2(b: int, c: int, continuity: bool = False) -> McNemarChi2:
     """The large-sample test, on request with Edwards' continuity correction; b = c gives 0 and 1 with either."""
-    b, c = count(b, "b"), count(c, "c")
+    b, c, correction = count(b, "b"), count(c, "c"), switch(continuity, "continuity")
     if b == c:
         return McNemarChi2(0.0, 1.0)
-    statistic = (abs(b - c) - bool(continuity)) ** 2 / (b + c)
+    statistic = (abs(b - c) - correction) ** 2 / (b + c)
     return McNemarChi2(statistic, chi2_pvalue(statistic, 1))
 
 

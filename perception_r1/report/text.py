@@ -30,7 +30,7 @@ def summary(findings: Findings) -> str:
         parts += [*_changes(findings, setting), "", *_spread(findings, setting), ""]
         for outcome in OUTCOMES:
             for group in pairs(rows(findings, setting, "arm against arm", outcome)):
-                parts += [*_against(setting, group), ""]
+                parts += [*_against(setting, group), *_put_right(findings, group), ""]
     return "\n".join([*parts, *_control(findings), "", _wrapped(NOTE)]) + "\n"
 
 
@@ -83,6 +83,16 @@ def _against(setting: Setting, group: Sequence[Contrast]) -> Iterator[str]:
 
 
 COLUMNS = (11, 11, 12, 19, 8, 8)
+
+
+def _put_right(findings: Findings, group: Sequence[Contrast]) -> Iterator[str]:
+    """The same differences with the judge's errors taken out, where a judge read the facts."""
+    raw = {(row.benchmark, row.condition, row.first, row.second, row.outcome) for row in group}
+    found = [m for m in findings.corrections if (m.benchmark, m.condition, m.first, m.second, SEES) in raw]
+    if found:
+        yield "with the judge's errors taken out"
+    for made in found:
+        yield f"{made.seed:>5}{signed(made.difference):>34}{interval(made.low, made.high):>19}  by {made.method}"
 
 
 def _control(findings: Findings) -> Iterator[str]:
