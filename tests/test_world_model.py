@@ -1,5 +1,6 @@
 """The tiny model is the real class, opens without torchvision, and follows from its seed."""
 
+import copy
 import io
 import sys
 from pathlib import Path
@@ -12,10 +13,10 @@ from perception_r1.benchmarks import world
 from perception_r1.evaluate.cache import Response
 from perception_r1.evaluate.conditions import shown
 from perception_r1.evaluate.generate import model_inputs, rendered, responses
-from perception_r1.models import open_processor
+from perception_r1.models import open_model, open_processor, with_patch_products
 from perception_r1.world.charts import problems, tasks
 from perception_r1.world.demonstrator import demonstrations
-from perception_r1.world.tiny_vlm import new_model, new_processor, save
+from perception_r1.world.tiny_vlm import END, new_model, new_processor, save
 from perception_r1.world.warm_start import IGNORED, _texts, batch, prompt, warm_started
 
 
@@ -57,12 +58,37 @@ def test_only_the_response_is_learnt(processor) -> None:  # type: ignore[no-unty
         assert processor.tokenizer.decode(labels[labels != IGNORED]) == f"{said}<|im_end|>"
 
 
-def test_a_saved_model_says_the_same_when_it_is_opened(processor, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    from transformers import Qwen2_5_VLForConditionalGeneration
+def test_a_batch_is_what_the_processor_makes_of_it(processor) -> None:  # type: ignore[no-untyped-def]
+    given = list(demonstrations(6, seed=2))
+    texts = [f"{prompt(processor, task.text)}{said}{END}" for task, said in given]
+    images = [task.chart.image() for task, _ in given]
+    expected = processor(text=texts, images=images, return_tensors="pt", padding=True, padding_side="right")
+    made = batch(processor, given)
+    assert made.keys() == {*expected, "labels"}
+    for name, values in expected.items():
+        assert torch.equal(made[name], values), name
 
+
+def test_patches_are_embedded_as_by_the_convolution() -> None:
+    plain = torch.nn.Conv3d(3, 8, (2, 4, 4), stride=(2, 4, 4), bias=False)
+    product = with_patch_products(torch.nn.Sequential(copy.deepcopy(plain)))[0]
+    assert type(product) is not type(plain)
+    assert product.state_dict().keys() == plain.state_dict().keys()
+    for shape in ((5, 3, 2, 4, 4), (1, 3, 4, 8, 8)):  # patches, and what is more than one
+        patches = torch.randn(shape)
+        seen, expected = product(patches), plain(patches)
+        assert torch.allclose(seen, expected, atol=1e-5)
+        gradients = [
+            torch.autograd.grad(out.square().sum(), made.weight)[0]
+            for out, made in ((seen, product), (expected, plain))
+        ]
+        assert torch.allclose(*gradients, rtol=1e-4, atol=1e-4)
+
+
+def test_a_saved_model_says_the_same_when_it_is_opened(processor, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     model = new_model(processor, seed=0).eval()
     save(model, processor, tmp_path)
-    opened, other = Qwen2_5_VLForConditionalGeneration.from_pretrained(tmp_path), open_processor(tmp_path)
+    opened, other = open_model(tmp_path), open_processor(tmp_path)
     assert prompt(other, "Why?") == prompt(processor, "Why?")
     with torch.no_grad():
         assert torch.equal(opened(**inputs(other)).logits, model(**inputs(processor)).logits)

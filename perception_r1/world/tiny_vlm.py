@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from perception_r1.models import with_patch_products
+
 HIDDEN, LAYERS, HEADS, KV_HEADS, INTERMEDIATE = 96, 2, 4, 2, 288
 VISION_DEPTH, VISION_INTERMEDIATE = 1, 192
 PATCH, MERGE = 14, 2
@@ -117,7 +119,7 @@ def new_model(processor: Any, seed: int) -> Any:
     tokens = {place: ids(token) for place, token in zip(places, VISION, strict=True)}
     # a tied head is under-confident at this size: only 81 % of samples were well formed
     config = Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=False, **tokens)
-    model: Any = Qwen2_5_VLForConditionalGeneration(config)
+    model: Any = with_patch_products(Qwen2_5_VLForConditionalGeneration(config))
     model.generation_config.update(**ends)
     return model
 
