@@ -211,7 +211,7 @@ def based(config: Config, folder: Path, seed: int) -> Path:
     """The warm-started model of a seed."""
     here = folder / f"base{seed}"
     spec = {"folder": str(here), "seed": seed, "steps": config.train.warm_start_steps}
-    run_child("perception_r1.world", spec, here, environment=ONE_THREAD)
+    run_child("perception_r1.world", spec, here, forked=True, environment=ONE_THREAD)
     return here / "model"
 
 
@@ -229,7 +229,7 @@ def trained(config: Config, folder: Path, number: int, seed: int, base: object) 
         train=config.train,
         judge=config.endpoints[config.validate.judge] if arm.weights.get("perception") else None,
     )
-    run_child("perception_r1.train", spec.as_json(), spec.folder, environment=ONE_THREAD)
+    run_child("perception_r1.train", spec.as_json(), spec.folder, forked=True, environment=ONE_THREAD)
     return spec.model
 
 
@@ -252,7 +252,7 @@ def evaluated(config: Config, folder: Path, model: str, seed: int, weights: Path
         bf16=False,
         instruction=config.train.instruction,
     )
-    run_child("perception_r1.evaluate", spec.as_json(), spec.folder, environment=ONE_THREAD)
+    run_child("perception_r1.evaluate", spec.as_json(), spec.folder, forked=True, environment=ONE_THREAD)
     return sorted(spec.predictions.glob("*.parquet"))
 
 

@@ -14,12 +14,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from perception_r1.errors import ConfigError, PerceptionError, ProcessFailed
 from perception_r1.gpus import ORDER, VISIBLE, gpus_here, leased
+from perception_r1.nursery import Born, born
 
+Child = subprocess.Popen[bytes] | Born
 Watch = Callable[..., None]  # done, total, and what came of it where the child says so
 PARENT = "PERCEPTION_R1_PARENT"
 CAUSE = "error.txt"  # beside RUN.json, where a child knows why it fails
@@ -35,18 +38,22 @@ def run_child(
     processes: int = 1,
     *,
     gpus: int = 0,
+    forked: bool = False,
     environment: Mapping[str, str] | None = None,
     keep_open: Sequence[int] = (),
     watch: Watch | None = None,
 ) -> None:
     """Returns when `python -m module folder/RUN.json` has ended well; raises ProcessFailed with the end of its log.
 
-    The child sees the GPUs that are leased for it and no others: without a lease, none.
+    The child sees the GPUs that are leased for it and no others: without a lease, none. One that needs none may be
+    forked, which saves it the imports.
     """
     with leased(gpus, gpus_here() if gpus else {}, pause=_pause) as (names, leases):
         seen = ORDER | {VISIBLE: ",".join(names)} if names or not gpus else {}
         around = dict(environment or {}) | seen
-        _run(module, spec, folder, processes, around, (*keep_open, *leases), watch)
+        held = (*keep_open, *leases)
+        start = partial(_started, processes=processes, forked=forked, environment=around, keep_open=held)
+        _run(module, spec, folder, start, watch)
 
 
 def end_children() -> None:
@@ -63,9 +70,7 @@ def _run(
     module: str,
     spec: Mapping[str, Any],
     folder: Path,
-    processes: int,
-    environment: Mapping[str, str],
-    keep_open: Sequence[int],
+    start: Callable[[list[str], int], Child],
     watch: Watch | None,
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,14 +81,7 @@ def _run(
     log = folder / "log.txt"
     with log.open("ab") as said:
         started = said.tell()
-        child = subprocess.Popen(
-            [*_launcher(processes), "-m", module, str(run)],
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=subprocess.STDOUT,
-            env=os.environ | environment | {PARENT: str(os.getpid()), "PYTHONUNBUFFERED": "1"},
-            pass_fds=keep_open,
-        )
+        child = start([module, str(run)], said.fileno())
     try:
         while child.poll() is None:
             _show(folder, watch)
@@ -97,6 +95,29 @@ def _run(
         raise ConfigError(cause)
     if child.returncode:
         raise ProcessFailed(_told(module, child.returncode, log, started, read_cause(folder)))
+
+
+def _started(
+    words: list[str],
+    said: int,
+    *,
+    processes: int,
+    forked: bool,
+    environment: Mapping[str, str],
+    keep_open: Sequence[int],
+) -> Child:
+    """The child, which prints to the descriptor."""
+    around = {**environment, PARENT: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
+    if forked and sys.platform == "linux":
+        return born(words, said, around, keep_open)
+    return subprocess.Popen(
+        [*_launcher(processes), "-m", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=said,
+        stderr=subprocess.STDOUT,
+        env=os.environ | around,
+        pass_fds=keep_open,
+    )
 
 
 def _launcher(processes: int) -> list[str]:

@@ -38,11 +38,11 @@ class Job:
         return self.store.at(next(parent.version for parent in made.parents if parent.version.startswith(f"{kind}/")))
 
     def around(self, work: Work, gpus: int = 1) -> dict[str, Any]:
-        """How a child is run: holding the run's lock as long as it lives; on one thread, without GPU, if it is tiny."""
+        """How a child is run: it holds the run's lock as long as it lives; a tiny one is forked, and has one thread."""
         if self.config.train.model != "world":
             return {"gpus": gpus, "keep_open": [work.lock]}
         threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-        return {"environment": threads, "keep_open": [work.lock]}
+        return {"forked": True, "environment": threads, "keep_open": [work.lock]}
 
     def name(self, *parts: str | int) -> str:
         """What an artifact of this job is called."""

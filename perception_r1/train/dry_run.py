@@ -36,7 +36,7 @@ def checked(config: Config, told: Callable[[str], None]) -> None:
     base = _tiny_base(folder)
     for arm in config.train.arms:
         spec = tiny(config, arm, folder / arm.name, base)
-        run_child("perception_r1.train", spec.as_json(), spec.folder)
+        run_child("perception_r1.train", spec.as_json(), spec.folder, forked=True)
         rows = sum(table.num_rows for table in ledger.read(spec.rollouts))
         rewards = ", ".join(name for name, weight in arm.weights.items() if weight)
         told(f"arm {arm.name}: {STEPS} steps of a tiny model, {rows} completions, rewarded for {rewards}")
@@ -144,7 +144,9 @@ def small(train: Train) -> Train:
 
 
 def _tiny_base(folder: Path) -> Path:
-    run_child("perception_r1.world", {"folder": str(folder / "base"), "seed": 0, "steps": 1}, folder / "base")
+    run_child(
+        "perception_r1.world", {"folder": str(folder / "base"), "seed": 0, "steps": 1}, folder / "base", forked=True
+    )
     return folder / "base" / "model"
 
 
