@@ -1,5 +1,6 @@
 """What the tests share: an empty store in a folder whose name has spaces and letters that are not ASCII."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,18 @@ from hypothesis import settings
 
 import storage
 from storage import Store
+from tests.training import SHARED
 
 # no test asserts a time: on a busy machine a property that holds is late, not wrong
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Names a folder that all processes of this test run share."""
+    own = tmp_path_factory.getbasetemp()
+    os.environ[SHARED] = str(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
 
 
 @pytest.fixture

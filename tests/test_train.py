@@ -1,77 +1,31 @@
 """Training with TRL's own trainer on the tiny model: what is not known is neutral, and a killed run loses nothing."""
 
-import json
-import os
 import shutil
 import statistics
-import subprocess
-import sys
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
-from perception_r1.config import load
 from perception_r1.errors import TrainingFailed
-from perception_r1.records import Annotation, Problem
-from perception_r1.table import table_of
 from perception_r1.train import ledger
 from perception_r1.train.spec import RunSpec
-from perception_r1.world.charts import problems, tasks
-from perception_r1.world.tiny_vlm import save
-from perception_r1.world.warm_start import warm_started
-
-EMBEDDED = Path(__file__).resolve().parent.parent / "configs" / "embedded.toml"
+from tests.training import planted, ran
 
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> RunSpec:
-    """Three steps, of the four of an epoch, of the perception recipe from a model that has hardly been warmed up."""
-    folder = tmp_path_factory.mktemp("train")
-    asked = list(problems("train", 24, 0))
-    facts = [
-        Annotation(f"{problem.id}#{number}", problem.id, fact, "length", 1, 1, "", "test")
-        for problem, task in zip(asked, tasks("train", 24, 0), strict=True)
-        for number, fact in enumerate(task.facts)
-    ]
-    pq.write_table(table_of(asked, Problem), folder / "problems.parquet")
-    pq.write_table(table_of(facts, Annotation), folder / "annotations.parquet")
-    # untrained, every reward would be the same and nothing would be learnt
-    model, processor = warm_started(0, steps=40)
-    save(model, processor, folder / "base")
-    config = load(EMBEDDED, "quick", ["train.max_completion_tokens=40", "train.save_every=2", "train.steps=3"])
-    arm = config.train.arms[1]
-    return RunSpec(
-        folder=folder / "run",
-        base=folder / "base",
-        problems=folder / "problems.parquet",
-        annotations=folder / "annotations.parquet",
-        weights=arm.weights,
-        answer_types=arm.answer_types,
-        seed=3,
-        train=config.train,
-        judge=config.endpoints["judge"],
-    )
-
-
-def run(spec: RunSpec, **changes: Any) -> subprocess.CompletedProcess[str]:
-    folder = Path(changes.get("folder", spec.folder))
-    folder.mkdir(exist_ok=True)
-    path = folder / "RUN.json"
-    path.write_text(json.dumps(spec.as_json() | {"folder": str(folder)} | changes))
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "perception_r1.train", path]
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
+    """Three steps, of the four of an epoch, of the perception recipe."""
+    return planted(tmp_path_factory.mktemp("train"))
 
 
 @pytest.fixture(scope="module")
 def done(spec: RunSpec) -> RunSpec:
     """The same, trained."""
-    ended = run(spec)
-    assert ended.returncode == 0, ended.stderr[-2000:]
+    code, said = ran(spec)
+    assert code == 0, said[-2000:]
     return spec
 
 
@@ -93,8 +47,8 @@ def test_a_run_that_was_killed_ends_with_the_same_weights_and_rollouts(done: Run
     shutil.copytree(spec.checkpoints / "checkpoint-2", other / "checkpoints" / "checkpoint-3")
     (other / "checkpoints" / "checkpoint-3" / "whole").unlink()
     shutil.copytree(spec.rollouts, other / "rollouts", ignore=shutil.ignore_patterns("00000002-*"))
-    ended = run(spec, folder=str(other))
-    assert ended.returncode == 0, ended.stderr[-2000:]
+    code, said = ran(spec, folder=str(other))
+    assert code == 0, said[-2000:]
     assert digest(other / "model") == digest(spec.model)
     assert digest(spec.model) != digest(spec.base)
     assert rollouts(other / "rollouts") == rollouts(spec.rollouts)
@@ -105,8 +59,8 @@ def test_a_run_that_was_killed_after_its_last_step_trains_no_further(done: RunSp
     last = f"checkpoint-{done.train.steps}"
     shutil.copytree(done.checkpoints / last, other / "checkpoints" / last)
     shutil.copytree(done.rollouts, other / "rollouts")
-    ended = run(done, folder=str(other))
-    assert ended.returncode == 0, ended.stderr[-2000:]
+    code, said = ran(done, folder=str(other))
+    assert code == 0, said[-2000:]
     assert digest(other / "model") == digest(done.model)
     assert rollouts(other / "rollouts") == rollouts(done.rollouts)
 
@@ -135,9 +89,9 @@ def test_all_processes_together_ask_the_judge_as_many_at_once_as_it_allows(spec:
 
 def test_another_number_of_processes_than_configured_is_refused(done: RunSpec) -> None:
     other = str(done.folder.parent / "alone")
-    ended = run(done, folder=other, train=done.as_json()["train"] | {"processes": 2})
-    assert ended.returncode == 1
-    assert "train.processes is 2 and 1 came up" in ended.stderr
+    code, said = ran(done, folder=other, train=done.as_json()["train"] | {"processes": 2})
+    assert code == 1
+    assert "train.processes is 2 and 1 came up" in said
 
 
 def test_every_completion_is_in_the_ledger_with_its_rewards_and_verdicts(done: RunSpec) -> None:

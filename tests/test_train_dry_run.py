@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from flows.cli import cli
 from perception_r1.config import load
-from perception_r1.errors import ProcessFailed
+from perception_r1.errors import ConfigError
 from perception_r1.sections import Lora, Train
 from perception_r1.train import dry_run
 from perception_r1.train.estimate import SIZES, estimate, size_of, table
@@ -41,7 +41,7 @@ def test_an_option_that_the_trainer_refuses_fails_the_dry_run_with_its_cause(tmp
         dry_run.checked(dataclasses.replace(config, train=broken), told.append)
         assert "arm accuracy" in told[1]
     else:
-        with pytest.raises(ProcessFailed, match=r"train\.lora needs peft"):
+        with pytest.raises(ConfigError, match=r"train\.lora needs peft"):
             dry_run.checked(dataclasses.replace(config, train=broken), told.append)
 
 

@@ -1,6 +1,7 @@
 """A run that is killed at any moment ends as one that was not: weights, ledger, controllers, bit for bit."""
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -52,9 +53,8 @@ def test_a_run_that_is_killed_at_three_random_moments_is_the_run_that_was_not(do
         while child.poll() is None and len(list(killed.rollouts.glob("*.parquet"))) < min(behind + 1, STEPS - 1):
             time.sleep(0.01)
         time.sleep(chance.uniform(0, 0.8))
-        child.send_signal(signal.SIGKILL)
-        child.communicate()
-        assert child.returncode in (-signal.SIGKILL, 0), f"kill {kill}"
+        os.kill(child.pid, signal.SIGKILL)
+        assert child.wait() in (-signal.SIGKILL, 0), f"kill {kill}"
     code, said = ran(killed)
     assert code == 0, said[-3000:]
     assert digest(killed.folder) == digest(done.folder)

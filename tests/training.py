@@ -2,9 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,23 +9,34 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from perception_r1.config import load
+from perception_r1.nursery import Born, born
 from perception_r1.records import Annotation, Problem
 from perception_r1.table import table_of
 from perception_r1.train.spec import RunSpec
 from perception_r1.world.charts import problems, tasks
+from storage.locks import flock
 
+SAID = "said.txt"
+SHARED = "PERCEPTION_R1_TESTS_SHARED"  # a folder of all processes of this test run
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ("train.max_completion_tokens=40", "train.save_every=2", "train.steps=3", "compare.contrasts=[]")
 
 
 @cache
 def warm_base() -> Path:
-    """A model that has hardly been warmed up: untrained, every reward would be the same and nothing would be learnt."""
+    """A model that has hardly been warmed up: untrained, every reward would be the same and nothing would be learnt.
+
+    The processes of one test run share it: the first that asks makes it, the others wait.
+    """
     from perception_r1.world.tiny_vlm import save
     from perception_r1.world.warm_start import warm_started
 
-    folder = Path(tempfile.mkdtemp(prefix="base"))
-    save(*warm_started(0, steps=40), folder)
+    folder = Path(os.environ[SHARED]) / "warm base"
+    with flock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            half = folder.with_suffix(".half")
+            save(*warm_started(0, steps=40), half)
+            half.rename(folder)
     return folder
 
 
@@ -61,22 +69,20 @@ def planted(folder: Path, *overrides: str, arm: int = 1, count: int = 24, facts:
     )
 
 
-def started(spec: RunSpec, module: str = "perception_r1.train", **changes: Any) -> "subprocess.Popen[str]":
+def started(spec: RunSpec, module: str = "perception_r1.train", **changes: Any) -> Born:
     """The run in a process of its own."""
     folder = Path(changes.get("folder", spec.folder))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "RUN.json"
     path.write_text(json.dumps(spec.as_json() | {"folder": str(folder)} | changes))
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    command, pipe = [sys.executable, "-m", module, str(path)], subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=subprocess.STDOUT, text=True, env=environment)
+    with (folder / SAID).open("w") as said:
+        return born([module, str(path)], said.fileno(), {"OMP_NUM_THREADS": "1"}, ())
 
 
-def ran(spec: RunSpec, module: str = "perception_r1.train", **changes: Any) -> tuple[int, str]:
+def ran(spec: RunSpec, module: str = "perception_r1.train", **changes: Any) -> tuple[int | None, str]:
     """The exit code of the run, and what it said."""
-    child = started(spec, module, **changes)
-    said, _ = child.communicate()
-    return child.returncode, said
+    code = started(spec, module, **changes).wait()
+    return code, (Path(changes.get("folder", spec.folder)) / SAID).read_text()
 
 
 def trainer_of(spec: RunSpec, judge: Any = None, kind: Any = None, model: Any = None, matcher: bool = True) -> Any:
