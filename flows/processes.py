@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 LOG_END = 30  # lines
+RUN = "PERCEPTION_R1_RUN"  # the process whose run a Prefect server was started for
 SAME_START_S = 2.0  # the clock that a start is told by may be set; no number comes round again so soon
 
 
@@ -92,6 +93,19 @@ def orphans(home: Path) -> tuple[Service, ...]:
         environment = process.info["environ"] or {}  # None: another user's, or gone by now
         if "PREFECT__FLOW_RUN_ID" in environment and environment.get("PREFECT_HOME") == str(home):
             found.append(Service("run", process.pid, process.info["create_time"], ""))
+    return tuple(found)
+
+
+def stray_servers(home: Path) -> tuple[Service, ...]:
+    """Prefect's own servers of our home whose run was killed: nothing ends them with it."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter(["environ", "create_time"]):
+        run = (process.info["environ"] or {}).get(RUN, "")
+        ours = run and "PREFECT__SERVER_EPHEMERAL" in process.info["environ"]
+        if ours and process.info["environ"].get("PREFECT_HOME") == str(home) and not psutil.pid_exists(int(run)):
+            found.append(Service("server", process.pid, process.info["create_time"], ""))
     return tuple(found)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from flows.compare_commands import with_paper
-from flows.processes import ServicesError
+from flows.processes import RUN, ServicesError, end, stray_servers
 from flows.screen import print_json
 from flows.services import HOME, server_url
 
@@ -104,6 +104,11 @@ def _run(stage: str, *parameters: Any) -> Any:
     try:
         return _flow(stage)(*parameters)
     except RuntimeError as error:
+        if "Failed to reach API" in str(error):
+            raise ServicesError(
+                f"Prefect's server at {os.environ.get('PREFECT_API_URL')} does not answer; start it, unset "
+                "PREFECT_API_URL, or run with --no-prefect"
+            ) from error
         if "ephemeral" not in str(error):
             raise
         raise ServicesError(
@@ -141,6 +146,9 @@ def _prepare(no_prefect: bool) -> None:
         os.environ["PREFECT_API_URL"] = f"{url}/api"
     for name, value in PREFECT.items():
         os.environ.setdefault(name, value)
+    os.environ[RUN] = str(os.getpid())
+    for server in stray_servers(HOME.absolute()):
+        end(server)
 
 
 PREFECT = {

@@ -16,8 +16,8 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 
-from flows import prefect_api
-from flows.processes import Service, ServicesError, end, is_running, log_end, spawn
+from flows import prefect_api, stage_commands
+from flows.processes import RUN, Service, ServicesError, end, is_running, log_end, spawn, stray_servers
 from flows.provision import AUTOMATION
 from flows.service_commands import down, status, up
 from flows.services import CannotBeRight, Services, bring_down, bring_up, read_services, server_url
@@ -247,6 +247,37 @@ def test_down_ends_a_run_that_outlived_its_worker_and_no_run_of_another_home(
     assert typed(down).output == f"ended run (process {ours.pid})\n"
     assert is_running(theirs)
     assert end(theirs)
+
+
+def test_a_server_whose_run_was_killed_is_found_and_one_whose_run_lives_is_not(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    waiting = "import time; print('ready', flush=True); time.sleep(60)"
+    monkeypatch.setenv("PREFECT_HOME", str(home))
+    monkeypatch.setenv("PREFECT__SERVER_EPHEMERAL", "1")
+    found = []
+    for number, run in enumerate((gone.pid, os.getpid())):
+        monkeypatch.setenv(RUN, str(run))
+        (home / str(number)).mkdir(parents=True)
+        found.append(started(waiting, home / str(number)))
+    try:
+        assert [server.pid for server in stray_servers(home)] == [found[0].pid]
+        assert stray_servers(home / "another") == ()
+    finally:
+        assert all(end(server) for server in found)
+
+
+def test_a_server_that_does_not_answer_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("Failed to reach API at http://127.0.0.1:9/api/")
+
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.setattr(stage_commands, "_flow", lambda stage: fails)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # Ctrl-C stays pytest's
+    with pytest.raises(ServicesError, match=r"127\.0\.0\.1:9/api does not answer; start it, unset PREFECT_API_URL"):
+        stage_commands._run("annotate")
 
 
 def test_a_child_hears_ctrl_c_even_where_this_process_ignores_it(tmp_path: Path) -> None:
