@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
-from perception_r1.benchmarks.dataset import check_data
+from perception_r1.benchmarks.dataset import MOVING, check_data
 from perception_r1.benchmarks.table import BENCHMARKS
 from perception_r1.errors import ConfigError
 from perception_r1.judges.prompt import RUBRICS
@@ -320,7 +320,7 @@ def _choices(train: Train) -> Refusals:
         yield "train.freeze", "adapters leave the whole model as it is; drop it, or set train.lora.rank=0"
     if {"vision", "language"} <= set(train.freeze):
         yield "train.freeze", "hardly anything would be left to train; freeze vision or language"
-    if train.model != "world" and not train.model.startswith(FOLDERS) and train.revision in FLOATING:
+    if train.model != "world" and not train.model.startswith(FOLDERS) and train.revision in ("", *MOVING):
         yield (
             "train.revision",
             f"{train.model} may change under {train.revision or 'no revision'!r}; name the commit (40 hex digits) that "
@@ -329,4 +329,3 @@ def _choices(train: Train) -> Refusals:
 
 
 FOLDERS = ("/", "./", "../")  # how a model on this machine is named
-FLOATING = ("", "main", "master", "HEAD", "latest")  # revisions that may be another model tomorrow

@@ -170,7 +170,9 @@ def test_checking_a_config_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        pytest.param(["evaluate.benchmarks=['mathverse']"], "no commit of AI4Math/MathVerse is known", id="no-commit"),
+        pytest.param(
+            ["evaluate.benchmarks=['mathvision']"], "no commit of MathLLMs/MathVision is known", id="no-commit"
+        ),
         pytest.param(["evaluate.benchmarks=['mathvsta']"], "did you mean mathvista?", id="typo"),
         pytest.param(["evaluate.data.mathvsta={path='x'}"], "did you mean mathvista?", id="typo-in-data"),
         pytest.param(["evaluate.data.mathvista={split='dev'}"], "'dev' is unknown; known: testmini, test", id="split"),

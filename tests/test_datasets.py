@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from perception_r1.benchmarks import emma, geometry3k, mathverse, mathvista, mmmu, visfactor, wemath
+from perception_r1.benchmarks import emma, geometry3k, mathverse, mathvision, mathvista, mmmu, visfactor, wemath
 from perception_r1.benchmarks.dataset import Dataset, Part, check_data
 from perception_r1.benchmarks.fixtures import HERE, laid_out
 from perception_r1.benchmarks.item import Item
@@ -150,15 +150,22 @@ def test_a_folder_without_the_part_says_what_it_has(tmp_path: Path) -> None:
 
 def test_the_hub_is_read_as_a_local_copy_is(tmp_path: Path) -> None:
     data = laid_out(geometry3k.DATA, tmp_path)
-    streamed = Data(repo=str(tmp_path), revision="main", rows=data.rows)
+    streamed = Data(repo=str(tmp_path), revision="0123456789abcdef", rows=data.rows)
     assert list(geometry3k.items(0, 0, streamed)) == list(geometry3k.items(0, 0, data))
 
 
 def test_a_revision_that_we_do_not_know_must_be_said() -> None:
-    with pytest.raises(ConfigError, match=r"evaluate.data.mathverse: no commit of AI4Math/MathVerse is known to us"):
-        check_data(mathverse.DATA, PINNED)
-    check_data(mathverse.DATA, Data(revision="0123456789abcdef"))
+    with pytest.raises(ConfigError, match=r"evaluate.data.mathvision: no commit of MathLLMs/MathVision is known to us"):
+        check_data(mathvision.DATA, PINNED)
+    with pytest.raises(ConfigError, match=r"datasets/MathLLMs/MathVision HEAD` .* --set evaluate.data.mathvision.rev"):
+        check_data(mathvision.DATA, PINNED)
+    check_data(mathvision.DATA, Data(revision="0123456789abcdef"))
     check_data(mathvista.DATA, PINNED)
+
+
+def test_a_branch_is_no_revision_since_its_rows_may_change() -> None:
+    with pytest.raises(ConfigError, match="me/mirror may change under 'main'"):
+        check_data(mathvista.DATA, Data(repo="me/mirror", revision="main"))
 
 
 @pytest.mark.parametrize("name", OF_ROWS)

@@ -19,6 +19,7 @@ from perception_r1.errors import BadProblem, ConfigError
 from perception_r1.sections import Data
 
 ROWS_AT_ONCE = 16  # a row may hold megabytes
+MOVING = ("main", "master", "HEAD", "latest")  # revisions that may hold other rows tomorrow
 Row = Mapping[str, Any]
 
 
@@ -113,12 +114,18 @@ def lines(dataset: Dataset, data: Data) -> Iterator[Line]:
 
 
 def check_data(dataset: Dataset, data: Data) -> None:
-    """Raises ConfigError where neither we nor the configuration name the data, or a split is unknown."""
+    """Raises ConfigError where neither we nor the configuration name data that stay the same, or a split is unknown."""
     dataset.chosen(data.split)
-    if not (data.path or data.revision or dataset.revision):
-        whose = f"no commit of {dataset.repo} is known to us; name the one that you want as revision, or a local copy"
-        told = whose if dataset.repo else "its rows are your own; name their file"
-        raise ConfigError(f"evaluate.data.{dataset.name}: {told} as path")
+    if data.path or (data.revision or dataset.revision) not in ("", *MOVING):
+        return
+    section, repo = f"evaluate.data.{dataset.name}", data.repo or dataset.repo
+    if not repo:
+        raise ConfigError(f"{section}: its rows are your own; name their file as path")
+    why = f"{repo} may change under {data.revision!r}" if data.revision else f"no commit of {repo} is known to us"
+    raise ConfigError(
+        f"{section}: {why}; `git ls-remote https://huggingface.co/datasets/{repo} HEAD` prints today's, which goes in "
+        f"--set {section}.revision=COMMIT; a local copy goes in --set {section}.path=FOLDER"
+    )
 
 
 def _rows(dataset: Dataset, part: Part, data: Data) -> Iterator[Row]:

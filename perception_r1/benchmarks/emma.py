@@ -44,6 +44,7 @@ SUBJECTS = {"Math": 892, "Physics": 156, "Chemistry": 1176, "Coding": 564}
 DATA = Dataset(
     name="emma",
     repo="luckychao/EMMA",
+    revision="6c87aec9048c489108170088e50b768646b5bcf9",
     parts=tuple(Part(subject, "test", rows) for subject, rows in SUBJECTS.items()),
     columns=COLUMNS,
 )

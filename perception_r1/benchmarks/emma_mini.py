@@ -13,6 +13,7 @@ from perception_r1.sections import PINNED, Data
 DATA = Dataset(
     name="emma_mini",
     repo="luckychao/EMMA-mini",
+    revision="6b9ae9a74733bb57f0b741213f8d0ec9ebae067a",
     parts=tuple(Part(subject, "test", 100) for subject in emma.SUBJECTS),
     columns=emma.COLUMNS,
 )

@@ -24,6 +24,7 @@ from perception_r1.sections import PINNED, Data
 DATA = Dataset(
     name="geometry3k",
     repo="hiyouga/geometry3k",
+    revision="fd21e533e1e50d0662a2bf7b223e60511bd5f8b7",
     parts=(Part("", "test", 601),),
     columns={"images": "images", "problem": "string", "answer": "string"},
 )

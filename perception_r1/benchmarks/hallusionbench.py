@@ -22,6 +22,7 @@ GOLD = {"1": "yes", "0": "no", "": ""}
 DATA = Dataset(
     name="hallusionbench",
     repo="lmms-lab/HallusionBench",
+    revision="cd417161857aefb23d878d42cf1bb53aa9dd646f",
     parts=(Part("", "image", 951), Part("", "non_image", 178)),
     columns={
         "category": "string",

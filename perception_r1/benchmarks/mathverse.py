@@ -29,6 +29,7 @@ IN_THE_PICTURE = "Answer the question that is shown in the picture."
 DATA = Dataset(
     name="mathverse",
     repo="AI4Math/MathVerse",
+    revision="3bc86196678bad115a923d2851c6821dbe235939",
     parts=(Part("testmini", "testmini", 3940),),
     others={"testmini_text_only": (Part("testmini_text_only", "testmini_text_only", 788),)},
     columns={

@@ -15,6 +15,7 @@ from perception_r1.sections import PINNED, Data
 DATA = Dataset(
     name="mmmu_pro_standard_10",
     repo="MMMU/MMMU_Pro",
+    revision="563f3e84bb3b90893083a1f039cfa13077f2302b",
     parts=(Part("standard (10 options)", "test", 1730),),
     columns=COLUMNS,
 )

@@ -27,6 +27,7 @@ COLUMNS = {
 DATA = Dataset(
     name="mmmu_pro_standard_4",
     repo="MMMU/MMMU_Pro",
+    revision="563f3e84bb3b90893083a1f039cfa13077f2302b",
     parts=(Part("standard (4 options)", "test", 1730),),
     columns=COLUMNS,
 )

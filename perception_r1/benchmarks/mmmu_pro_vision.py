@@ -21,6 +21,7 @@ ASKED = "Answer the multiple-choice question that is shown in the picture with t
 DATA = Dataset(
     name="mmmu_pro_vision",
     repo="MMMU/MMMU_Pro",
+    revision="563f3e84bb3b90893083a1f039cfa13077f2302b",
     parts=(Part("vision", "test", 1730),),
     columns={"id": "string", "image": "image", "options": "string", "answer": "string", "subject": "string"},
 )

@@ -37,6 +37,7 @@ EXTRA = re.compile(r"<ADDITIONAL_(\d+)>")
 DATA = Dataset(
     name="visfactor",
     repo="lmms-lab-encoder/visfactor",
+    revision="bab7178b7b86b24a0713d4ec48447209e749203c",
     parts=(Part("", "test", 3046),),
     columns={
         "category_id": "string",

@@ -31,6 +31,7 @@ PROBLEMS = 525
 DATA = Dataset(
     name="wemath",
     repo="We-Math/We-Math",
+    revision="527c44d4d94c4e3c7c98157460146a8b18c8420a",
     parts=(Part("", "testmini", 1740),),
     columns={
         "ID": "string",
