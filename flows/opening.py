@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from perception_r1.benchmarks.dataset import files
+from perception_r1.benchmarks.table import BENCHMARKS
 from perception_r1.config import asked, load
 from perception_r1.endpoints import key_of
 from perception_r1.evaluate.conditions import captions_of
@@ -29,7 +31,9 @@ def opened(stage: str, config: str, profile: str, overrides: Sequence[str], stor
 def _readable(settings: Evaluate) -> None:
     """Reads what would be read after training; raises ConfigError."""
     bank(settings.demonstrations)
-    for data in settings.data.values():
+    for name, data in settings.data.items():
+        if (dataset := BENCHMARKS[name].DATA) and data.path:
+            files(dataset, data)
         annotated(data.facts)
         captions_of(data.captions)
 

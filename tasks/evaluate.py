@@ -1,6 +1,5 @@
 """A checkpoint, or an address, and a benchmark in; graded predictions out, and the scores of all of them."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +9,15 @@ import pyarrow.parquet as pq
 
 from perception_r1.benchmarks.table import BENCHMARKS
 from perception_r1.child import run_child
-from perception_r1.errors import ConfigError
 from perception_r1.evaluate.contamination import Known, Overlap, overlaps
 from perception_r1.evaluate.gains import Gain
 from perception_r1.evaluate.scores import Score, scored
 from perception_r1.evaluate.spec import EvalSpec
 from perception_r1.records import Problem
-from perception_r1.sections import PINNED, identity, plain
+from perception_r1.sections import PINNED, identity
 from perception_r1.table import records_of, table_of
 from storage import Artifact, Run, stage
+from tasks.evaluate_data import files_identity, rows_identity
 from tasks.job import Job
 from tasks.orchestration import task
 from tasks.pages import publish_table
@@ -26,7 +25,7 @@ from tasks.progress import watching
 
 CONDITIONS, SAMPLES = "-conditions", "-samples"  # the ends of further artifacts' names
 SHARED = ("instruction", "min_pixels", "max_pixels", "bf16")  # evaluation asks as training does
-OURS = ("benchmarks", "data", "conditions", "endpoints", "extractor", "judge")
+OURS = ("benchmarks", "data", "conditions", "demonstrations", "endpoints", "extractor", "judge")
 CODE = "perception_r1.evaluate.__main__"
 
 
@@ -84,25 +83,10 @@ def _config(job: Job, model: str, seed: int, benchmark: str, checkpoint: Artifac
     kept = {key: value for key, value in identity(settings).items() if key not in OURS}
     asked = {"model": model, "model_seed": seed, "benchmark": benchmark, "conditions": list(settings.conditions)}
     asked |= {key: getattr(job.config.train, key) for key in SHARED}
-    asked["data"] = identity(settings.data.get(benchmark, PINNED))
+    asked |= {"data": rows_identity(settings, benchmark), **files_identity(settings, benchmark)}
     for helper in (settings.extractor, settings.judge):
         asked |= {f"asked {helper}": identity(job.endpoint(helper))} if helper else {}
-    asked["files"] = {name: _content(name) for name in _files(job, benchmark)}
     return kept | asked | ({} if checkpoint else {"endpoint": identity(job.endpoint(model))})
-
-
-def _files(job: Job, benchmark: str) -> list[str]:
-    """The files that a configuration names beside a benchmark's data."""
-    data, examples = job.config.evaluate.data.get(benchmark, PINNED), job.config.evaluate.demonstrations
-    return [name for name in (data.captions, data.facts, examples.bank if examples.shots else "") if name]
-
-
-def _content(name: str) -> str:
-    """What a file holds, as a digest: it may change under its name."""
-    try:
-        return hashlib.sha256(Path(name).read_bytes()).hexdigest()
-    except OSError as error:
-        raise ConfigError(f"{name} cannot be read: {error.strerror}") from None
 
 
 def _spec(job: Job, folder: Path, model: str, seed: int, checkpoint: Artifact | None, benchmark: str) -> EvalSpec:
@@ -140,7 +124,7 @@ def score(job: Job, annotated: Run, evaluated: Sequence[Evaluated]) -> Run:
     settings = job.config.evaluate
     problems = job.origin(annotated[f"annotations/{job.name()}"], "problems")
     inputs = [version for each in evaluated for version in each.versions]
-    data = {name: plain(settings.data.get(name, PINNED)) for name in settings.benchmarks}
+    data = {name: rows_identity(settings, name) for name in settings.benchmarks}
     config = {"items": settings.items, "seed": settings.seed, "data": data}
 
     def body(work: Any) -> dict[str, Any]:

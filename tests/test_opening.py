@@ -52,6 +52,20 @@ def test_a_file_that_evaluation_cannot_read_is_found_before_training(
         at("run", tmp_path / "store", f"{field}={value}")
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        pytest.param("nowhere", r"evaluate.data.mathvista.path: there is no \S*nowhere", id="nothing"),
+        pytest.param("", "has no Parquet file of testmini; it has no Parquet file", id="empty"),
+        pytest.param("rows.csv", "is no folder and none of .parquet, .tsv, .jsonl", id="another-file"),
+    ],
+)
+def test_a_local_copy_that_is_none_is_found_before_training(path: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("pid\n")
+    with pytest.raises(ConfigError, match=told):
+        at("run", tmp_path / "store", f"evaluate.data.mathvista.path='{tmp_path / path}'")
+
+
 def test_a_file_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("mine")
     with pytest.raises(BadName, match="notes is a file, and a store is a folder"):

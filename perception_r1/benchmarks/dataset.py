@@ -128,19 +128,26 @@ def check_data(dataset: Dataset, data: Data) -> None:
     )
 
 
+def files(dataset: Dataset, data: Data) -> list[Path]:
+    """The files of a local copy that are read, in order; raises ConfigError where a part has none."""
+    path = Path(data.path)
+    return [file for part in dataset.chosen(data.split) for file in _files(dataset, part, path)]
+
+
 def _rows(dataset: Dataset, part: Part, data: Data) -> Iterator[Row]:
     if not data.path:
         return _hub(dataset, part, data)
-    path = Path(data.path)
-    if path.suffix in TABLES:
-        return TABLES[path.suffix](path)
-    return (row for file in _files(dataset, part, path) for row in _parquet(file))
+    return (row for file in _files(dataset, part, Path(data.path)) for row in TABLES[file.suffix](file))
 
 
 def _files(dataset: Dataset, part: Part, path: Path) -> list[Path]:
-    """The Parquet files of a part in a folder that is laid out as the hub's is."""
+    """The Parquet files of a part in a folder that is laid out as the hub's is, or the one file that is named."""
     if path.is_file():
+        if path.suffix not in TABLES:
+            raise ConfigError(f"evaluate.data.{dataset.name}.path: {path} is no folder and none of {', '.join(TABLES)}")
         return [path]
+    if not path.exists():
+        raise ConfigError(f"evaluate.data.{dataset.name}.path: there is no {path}; correct the path")
     here = sorted(path.rglob("*.parquet"))
     found = [file for file in here if _is_of(part, file.relative_to(path))]
     if not found:
@@ -186,7 +193,7 @@ def _jsonl(path: Path) -> Iterator[Row]:
         raise ConfigError(f"{path} cannot be read as JSON lines: {error}") from None
 
 
-TABLES: Mapping[str, Callable[[Path], Iterator[Row]]] = {".tsv": _tsv, ".jsonl": _jsonl}
+TABLES: Mapping[str, Callable[[Path], Iterator[Row]]] = {".parquet": _parquet, ".tsv": _tsv, ".jsonl": _jsonl}
 
 
 def _hub(dataset: Dataset, part: Part, data: Data) -> Iterator[Row]:
