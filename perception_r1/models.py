@@ -18,7 +18,7 @@ def write_pointer(folder: Path, repo: str, revision: str) -> Path:
     return folder
 
 
-def _where(folder: Path) -> dict[str, Any]:
+def named(folder: Path) -> dict[str, Any]:
     """What transformers opens for the folder."""
     pointer = folder / POINTER
     if not pointer.exists():
@@ -32,7 +32,7 @@ def open_model(folder: Path, *, bf16: bool = False, quantize: Literal["none", "4
     import torch
     from transformers import AutoModelForImageTextToText
 
-    where = _where(folder)
+    where = named(folder)
     if quantize == "4bit":
         where |= {"quantization_config": _four_bits()}
     dtype = torch.bfloat16 if bf16 else torch.float32
@@ -92,7 +92,7 @@ def open_processor(folder: Path, *, min_pixels: int = 0, max_pixels: int = 0) ->
 
     from perception_r1.world.tiny_vlm import processor_class
 
-    where = _where(folder)
+    where = named(folder)
     # AutoProcessor returns the bare tokenizer for a class that it does not know, without a word
     opener = processor_class() if AutoConfig.from_pretrained(**where).model_type == QWEN else AutoProcessor
     processor = opener.from_pretrained(**where)

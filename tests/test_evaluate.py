@@ -1,10 +1,12 @@
 """The same items with and without their pictures, asked of anything that answers, kept, resumed, never asked twice."""
 
+import importlib.util
 import io
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from asking import OnlyMax, Stub, ignores_pixels, rows, spec
@@ -14,9 +16,11 @@ from perception_r1.benchmarks import world
 from perception_r1.benchmarks.item import Item
 from perception_r1.endpoints import open_endpoint
 from perception_r1.errors import BadProblem, ConfigError, EvaluationFailed, Unreachable
+from perception_r1.evaluate.__main__ import evaluate
 from perception_r1.evaluate.cache import Cache, Response, key_of
 from perception_r1.evaluate.conditions import donors, shown, windows
 from perception_r1.evaluate.engines import Asked, Sampling, Served
+from perception_r1.evaluate.offline import answers
 from perception_r1.evaluate.run import answer
 from perception_r1.prompt import MARK
 from perception_r1.sections import Endpoint
@@ -189,6 +193,25 @@ def test_a_served_model_is_evaluated_and_not_asked_again(tmp_path: Path) -> None
     assert asked == 48
     assert rows(tmp_path / "first") == rows(tmp_path / "again")
     assert accuracy(rows(tmp_path / "first"), "full") > 0.5
+
+
+def test_what_vllm_refuses_is_a_failure_of_that_question_alone() -> None:
+    def chat(told: list[str], params: list[int]) -> list[object]:
+        if "too long" in told:
+            raise ValueError("the prompt is longer than the model")
+        return [
+            SimpleNamespace(outputs=[SimpleNamespace(text=one, token_ids=[1], finish_reason="stop")]) for one in told
+        ]
+
+    first, long, last = answers(chat, ["a", "too long", "b"], [0, 0, 0])
+    assert (first, last) == (Response("a", 1, False), Response("b", 1, False))
+    assert long.error.startswith("refused: the prompt is longer") and long.for_good
+
+
+@pytest.mark.skipif(bool(importlib.util.find_spec("vllm")), reason="vLLM is here")
+def test_without_vllm_the_remedy_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"needs vLLM here .* pip install 'perception-r1\[gpu\]'"):
+        evaluate(spec(tmp_path, weights=tmp_path, generator="vllm"))
 
 
 def test_an_endpoint_that_dies_leaves_what_it_answered(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from perception_r1.child import end_with_parent, give_up
 from perception_r1.endpoints import Endpoint, Speaking, open_endpoint
 from perception_r1.errors import ConfigError, PerceptionError
 from perception_r1.evaluate.cache import Cache
-from perception_r1.evaluate.engines import VLLM, Engine, Sampling, Served, Transformers
+from perception_r1.evaluate.engines import Engine, Sampling, Served, Transformers
 from perception_r1.evaluate.fallback import Finder
 from perception_r1.evaluate.perceived import Perceiver, annotated
 from perception_r1.evaluate.run import answer
@@ -60,7 +60,9 @@ def opened(spec: EvalSpec, cache: Cache) -> Engine:
     if not spec.weights:
         raise ConfigError("an evaluation needs the folder of a model, or an endpoint")
     if spec.generator == "vllm":
-        return VLLM(str(spec.weights), spec.digest, sampling, spec.instruction, cache)
+        from perception_r1.evaluate.offline import VLLM
+
+        return VLLM(spec.weights, spec.digest, sampling, spec.instruction, cache, limits(spec), bf16=spec.bf16)
     import torch
 
     from perception_r1.models import open_model, open_processor
@@ -69,6 +71,11 @@ def opened(spec: EvalSpec, cache: Cache) -> Engine:
     model = open_model(spec.weights, bf16=spec.bf16).eval()
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     return Transformers(model, processor, spec.digest, sampling, spec.batch, spec.instruction, cache)
+
+
+def limits(spec: EvalSpec) -> dict[str, int]:
+    """The limits of a picture's pixels that the specification sets."""
+    return {key: pixels for key in ("min_pixels", "max_pixels") if (pixels := getattr(spec, key))}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Who answers: a model in this process, vLLM in this process, or any OpenAI-compatible address, behind one seam.
+"""Who answers: a model in this process, or any OpenAI-compatible address, behind one seam (vLLM here: `offline`).
 
     for asked, response in engine.respond(stream):    # in any order; a failure is a response with an error
 
@@ -6,7 +6,6 @@ What an engine was asked before is taken from the cache, if it was asked in the 
 """
 
 import hashlib
-import importlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -106,7 +105,7 @@ class Transformers:
         prompts = [rendered(self._processor, one.problem, self._instruction, one.before) for one in batch]
         heat, sampling = self._sampling.of(batch[0]), self._sampling
         keys = [
-            key_of(self._settings | _drawn(one, sampling), prompt, one.images)
+            key_of(self._settings | drawn(one, sampling), prompt, one.images)
             for one, prompt in zip(batch, prompts, strict=True)
         ]
         known = self._cache.get(keys)
@@ -150,12 +149,12 @@ class Served:
 
     def _key(self, asked: Asked, request: Request) -> bytes:
         told = json.dumps(request.messages, default=str)
-        return key_of(self._settings | _drawn(asked, self._sampling), told, ())
+        return key_of(self._settings | drawn(asked, self._sampling), told, ())
 
     def _request(self, asked: Asked) -> Request:
         problem, sampling = asked.problem, self._sampling
         own = messages(problem.question, len(problem.images), problem.choices, self._instruction)
-        told = tuple(_spoken([*asked.before, *own], asked.images))
+        told = tuple(spoken([*asked.before, *own], asked.images))
         return Request(told, sampling.max_tokens, sampling.of(asked), sampling.seed + asked.sample)
 
     def close(self) -> None:
@@ -163,56 +162,7 @@ class Served:
         self._endpoint.close()
 
 
-class VLLM:
-    """vLLM in this process: it batches by itself, a shard at a time."""
-
-    def __init__(self, weights: str, digest: str, sampling: Sampling, instruction: Instruction, cache: Cache) -> None:
-        self._vllm: Any = importlib.import_module("vllm")
-        self._model = self._vllm.LLM(weights, seed=sampling.seed)
-        self._sampling, self._instruction, self._cache = sampling, instruction, cache
-        self._settings = {"model": digest, "engine": "vllm", "max_tokens": sampling.max_tokens}
-
-    def respond(self, stream: Iterable[Asked]) -> Iterator[tuple[Asked, Response]]:
-        """Shard by shard."""
-        for _, shard in groupby(stream, key=lambda asked: asked.shard):
-            waiting = list(shard)
-            told = [self._told(asked) for asked in waiting]
-            keys = [
-                key_of(self._settings | _drawn(asked, self._sampling), json.dumps(said, default=str), ())
-                for asked, said in zip(waiting, told, strict=True)
-            ]
-            known = self._cache.get(keys)
-            new = [number for number, key in enumerate(keys) if key not in known]
-            for number, response in zip(
-                new, self._asked([waiting[n] for n in new], [told[n] for n in new]), strict=True
-            ):
-                known[keys[number]] = response
-                self._cache.put({keys[number]: response})
-            yield from ((asked, known[key]) for asked, key in zip(waiting, keys, strict=True))
-
-    def _told(self, asked: Asked) -> list[Any]:
-        problem = asked.problem
-        own = messages(problem.question, len(problem.images), problem.choices, self._instruction)
-        return list(_spoken([*asked.before, *own], asked.images))
-
-    def _asked(self, waiting: Sequence[Asked], told: Sequence[Any]) -> list[Response]:
-        sampling = self._sampling
-        params = [
-            self._vllm.SamplingParams(
-                temperature=sampling.of(one), max_tokens=sampling.max_tokens, seed=sampling.seed + one.sample
-            )
-            for one in waiting
-        ]
-        said = self._model.chat(list(told), params, use_tqdm=False) if told else []
-        outputs = [one.outputs[0] for one in said]
-        return [Response(one.text, len(one.token_ids), one.finish_reason == "length") for one in outputs]
-
-    def close(self) -> None:
-        """Frees the model."""
-        del self._model
-
-
-def _spoken(told: Iterable[Mapping[str, Any]], images: Sequence[bytes]) -> Iterator[dict[str, Any]]:
+def spoken(told: Iterable[Mapping[str, Any]], images: Sequence[bytes]) -> Iterator[dict[str, Any]]:
     """Messages as the protocol spells them, each picture at its mark."""
     waiting = iter(images)
     for message in told:
@@ -234,7 +184,7 @@ def _response(reply: Reply | EndpointError) -> Response:
     return Response("", 0, False, reason_of(reply), isinstance(reply, FOR_GOOD))
 
 
-def _drawn(asked: Asked, sampling: Sampling) -> dict[str, Any]:
+def drawn(asked: Asked, sampling: Sampling) -> dict[str, Any]:
     """What of the sampling decides a response; a greedy one has no seed."""
     if not asked.sample:
         return {"temperature": 0.0}
