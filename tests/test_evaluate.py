@@ -195,6 +195,17 @@ def test_a_served_model_is_evaluated_and_not_asked_again(tmp_path: Path) -> None
     assert accuracy(rows(tmp_path / "first"), "full") > 0.5
 
 
+def test_what_is_left_of_a_killed_evaluation_may_be_all_refused(tmp_path: Path) -> None:
+    sees_only = spec(tmp_path, endpoint=Endpoint(model="embedded/teacher"), conditions=("full", "none"), max_tokens=256)
+    evaluate(sees_only)  # refuses to answer without a picture
+    (unseen,) = sees_only.predictions.glob("none-*.parquet")
+    before = rows(tmp_path)
+    unseen.unlink()
+    evaluate(sees_only)
+    assert rows(tmp_path) == before
+    assert {row["status"] for row in before if row["condition"] == "none"} == {"judge_failed"}
+
+
 def test_what_vllm_refuses_is_a_failure_of_that_question_alone() -> None:
     def chat(told: list[str], params: list[int]) -> list[object]:
         if "too long" in told:

@@ -8,6 +8,7 @@ import pytest
 
 from perception_r1.endpoints import Reply, Request, image_part, open_endpoint, text_part
 from perception_r1.errors import Refused, Truncated
+from perception_r1.evaluate.conditions import blank
 from perception_r1.sections import Endpoint
 from perception_r1.world import extractor, teacher
 from perception_r1.world.charts import Chart, Task, tasks
@@ -122,6 +123,7 @@ SMALL = image_part(bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
     "1f15c4890000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
 ))  # fmt: skip
+GREY = image_part(blank(TASKS[0].chart.png()))
 QUESTION = text_part("Which bar is the tallest?")
 
 
@@ -131,6 +133,7 @@ QUESTION = text_part("Which bar is the tallest?")
         pytest.param([QUESTION], "no picture", id="no-picture"),
         pytest.param([JUNK, QUESTION], "cannot be opened", id="no-image"),
         pytest.param([SMALL, QUESTION], "no chart", id="another-image"),
+        pytest.param([GREY, QUESTION], "a bar of 10 units", id="grey"),
         pytest.param([{"type": "image_url", "image_url": {"url": "http://x"}}, QUESTION], "be opened", id="address"),
         pytest.param([JUNK, text_part("How long is AB?")], "questions of the embedded world", id="another-question"),
     ],

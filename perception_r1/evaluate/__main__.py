@@ -56,7 +56,8 @@ def opened(spec: EvalSpec, cache: Cache) -> Engine:
     """The engine that the specification names."""
     sampling = Sampling(spec.max_tokens, spec.temperature, spec.items_seed)
     if spec.endpoint:
-        return Served(open_endpoint(spec.endpoint), spec.digest, sampling, spec.instruction, cache)
+        spoke = any(spec.predictions.glob("*.parquet"))
+        return Served(open_endpoint(spec.endpoint), spec.digest, sampling, spec.instruction, cache, spoke=spoke)
     if not spec.weights:
         raise ConfigError("an evaluation needs the folder of a model, or an endpoint")
     if spec.generator == "vllm":

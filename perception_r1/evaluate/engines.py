@@ -122,12 +122,22 @@ class Transformers:
 
 
 class Served:
-    """A model behind an address: as many questions at once as its settings say; asked again where that may help."""
+    """A model behind an address: as many questions at once as its settings say; asked again where that may help.
+
+    `spoke`: it has answered before, so that what is left may well be what it refuses.
+    """
 
     def __init__(
-        self, endpoint: endpoints.Endpoint, digest: str, sampling: Sampling, instruction: Instruction, cache: Cache
+        self,
+        endpoint: endpoints.Endpoint,
+        digest: str,
+        sampling: Sampling,
+        instruction: Instruction,
+        cache: Cache,
+        *,
+        spoke: bool = False,
     ) -> None:
-        self._endpoint, self._cache, self._instruction = Speaking(endpoint), cache, instruction
+        self._endpoint, self._cache, self._instruction = Speaking(endpoint, spoke), cache, instruction
         self._sampling, self._settings = (
             sampling,
             {"model": digest, "engine": "served", "max_tokens": sampling.max_tokens},
@@ -140,6 +150,7 @@ class Served:
             requests = [self._request(asked) for asked in some]
             keys = [self._key(asked, request) for asked, request in zip(some, requests, strict=True)]
             known = self._cache.get(keys)
+            self._endpoint.spoke |= bool(known)
             yield from ((asked, known[key]) for asked, key in zip(some, keys, strict=True) if key in known)
             new = [number for number, key in enumerate(keys) if key not in known]
             for number, reply in self._endpoint.ask(requests[n] for n in new):

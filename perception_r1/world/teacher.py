@@ -139,7 +139,10 @@ def _heights(picture: bytes) -> list[int]:
     if image.size != (SIDE, SIDE):
         raise Refused(f"the picture is no chart of the embedded world: {image.size} pixels, not {(SIDE, SIDE)}")
     middles = [place * COLUMN + COLUMN // 2 for place in range(len(BARS))]
-    return [sum(image.getpixel((x, y)) != WHITE for y in range(FLOOR)) // UNIT for x in middles]
+    heights = [sum(image.getpixel((x, y)) != WHITE for y in range(FLOOR)) // UNIT for x in middles]
+    if max(heights) > TALLEST:
+        raise Refused(f"the picture is no chart of the embedded world: a bar of {max(heights)} units")
+    return heights
 
 
 def _blurred(height: int, share: float, chance: random.Random) -> int:
