@@ -9,9 +9,9 @@ from perception_r1.config import asked, load
 from perception_r1.endpoints import key_of
 from perception_r1.evaluate.conditions import captions_of
 from perception_r1.evaluate.demonstrations import bank
-from perception_r1.evaluate.perceived import annotated
+from perception_r1.evaluate.perceived import annotated, stored
 from perception_r1.sections import Evaluate
-from storage import open_store
+from storage import Store, open_store
 from tasks.job import Job, command_of
 from tasks.pages import with_prefect
 
@@ -21,20 +21,20 @@ def opened(stage: str, config: str, profile: str, overrides: Sequence[str], stor
     loaded = load(Path(config), profile, overrides)
     for _, endpoint in asked(loaded, stage):
         key_of(loaded.endpoints[endpoint])
+    place = open_store(store or None, producer={"stage": stage, **_flow_run()})
     if stage in ("run", "evaluate"):
-        _readable(loaded.evaluate)
-    producer = {"stage": stage, **_flow_run()}
+        _readable(loaded.evaluate, place)
     command = command_of(stage, config, profile, overrides, store, force)
-    return Job(loaded, open_store(store or None, producer=producer), command, stage if force else "")
+    return Job(loaded, place, command, stage if force else "")
 
 
-def _readable(settings: Evaluate) -> None:
-    """Reads what would be read after training; raises ConfigError."""
+def _readable(settings: Evaluate, store: Store) -> None:
+    """Reads what would be read after training; raises ConfigError, or NotFound for what is not in the store."""
     bank(settings.demonstrations)
     for name, data in settings.data.items():
         if (dataset := BENCHMARKS[name].DATA) and data.path:
             files(dataset, data)
-        annotated(data.facts)
+        store.whole(data.facts, "table") if stored(data.facts) else annotated(data.facts)
         captions_of(data.captions)
 
 

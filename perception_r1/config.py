@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from perception_r1.benchmarks.dataset import MOVING, check_data
 from perception_r1.benchmarks.table import BENCHMARKS
 from perception_r1.errors import ConfigError
+from perception_r1.evaluate.perceived import stored
 from perception_r1.judges.prompt import RUBRICS
 from perception_r1.recipes import RECIPES
 from perception_r1.sections import PINNED, Arm, Config, Train
@@ -199,10 +200,17 @@ def _files(config: Config) -> Refusals:
         "evaluate.demonstrations.bank": shown.bank,
     }
     for benchmark, data in config.evaluate.data.items():
-        files |= {f"evaluate.data.{benchmark}.facts": data.facts, f"evaluate.data.{benchmark}.captions": data.captions}
+        section = f"evaluate.data.{benchmark}"
+        files |= {f"{section}.facts": "" if stored(data.facts) else data.facts, f"{section}.captions": data.captions}
     for place, path in files.items():
         if path and not Path(path).is_file():
             yield place, f"{path} is no file; correct the path, or leave it out"
+    for benchmark, data in config.evaluate.data.items():
+        if data.facts and not config.evaluate.judge:
+            yield (
+                f"evaluate.data.{benchmark}.facts",
+                "nobody reads responses for them; name an endpoint as evaluate.judge",
+            )
     if shown.shots and not shown.bank:
         yield "evaluate.demonstrations.bank", f"{shown.shots} shots need a file of examples"
 

@@ -282,7 +282,8 @@ class Data:
     path: str = ""  # a local copy, laid out like the hub's: then nothing is downloaded
     split: str = ""  # a split whose answers are secret: responses are exported, no score is invented
     rows: Number = 0  # how many rows there are, where it is not the pinned number
-    facts: str = ""  # a file of {"item", "facts"} lines: annotations, on which evaluate.judge gives verdicts
+    # annotations, on which evaluate.judge gives verdicts: a file of {"item", "facts"} lines, or annotations/NAME@3
+    facts: str = ""
     captions: str = ""  # a file of {"item", "caption"} lines, for the condition of that name
 
 

@@ -1,7 +1,7 @@
 """A checkpoint, or an address, and a benchmark in; graded predictions out, and the scores of all of them."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from perception_r1.benchmarks.table import BENCHMARKS
 from perception_r1.child import run_child
 from perception_r1.evaluate.contamination import Known, Overlap, overlaps
 from perception_r1.evaluate.gains import Gain
+from perception_r1.evaluate.perceived import stored
 from perception_r1.evaluate.scores import Score, scored
 from perception_r1.evaluate.spec import EvalSpec
 from perception_r1.records import Problem
@@ -49,10 +50,12 @@ class Evaluated:
 def evaluate(job: Job, model: str, seed: int, checkpoint: Artifact | None, benchmark: str) -> Evaluated:
     """The predictions of a model on a benchmark; without a checkpoint it is the endpoint of that name that answers."""
     name = f"predictions/{job.name(model, f'seed{seed}', benchmark)}"
-    config = _config(job, model, seed, benchmark, checkpoint)
+    config, facts = _config(job, model, seed, benchmark, checkpoint), _facts(job, benchmark)
 
     def body(work: Any) -> dict[str, Any]:
         spec = _spec(job, work.path, model, seed, checkpoint, benchmark)
+        if facts:
+            spec = replace(spec, data=replace(spec.data, facts=str(job.store.path(facts))))
         run_child(
             "perception_r1.evaluate",
             spec.as_json(),
@@ -63,10 +66,17 @@ def evaluate(job: Job, model: str, seed: int, checkpoint: Artifact | None, bench
         return {f"{name}{suffix}": map(pq.read_table, paths) for suffix, paths in _shards(spec.predictions) if paths}
 
     with watching(f"evaluate {model}, seed {seed} on {benchmark}") as watch:
-        inputs, code = [checkpoint] if checkpoint else [], [CODE, f"perception_r1.benchmarks.{benchmark}"]
+        inputs = [version for version in (checkpoint, facts) if version]
+        code = [CODE, f"perception_r1.benchmarks.{benchmark}"]
         run = stage(job.store, "evaluate", inputs, config, body, code=code, force=job.forced("evaluate"))
     conditions, samples = (run.outputs.get(f"{name}{suffix}") for suffix in (CONDITIONS, SAMPLES))
     return Evaluated(benchmark, run[name], conditions, samples, trained=checkpoint is not None)
+
+
+def _facts(job: Job, benchmark: str) -> Artifact | None:
+    """The annotations of the store that responses are read for, if the configuration names some."""
+    name = job.config.evaluate.data.get(benchmark, PINNED).facts
+    return job.store.whole(name, "table") if stored(name) else None
 
 
 def _shards(folder: Path) -> Iterator[tuple[str, list[Path]]]:

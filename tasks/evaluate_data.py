@@ -7,6 +7,7 @@ from typing import Any
 from perception_r1.benchmarks.dataset import files
 from perception_r1.benchmarks.table import BENCHMARKS
 from perception_r1.errors import ConfigError
+from perception_r1.evaluate.perceived import stored
 from perception_r1.sections import PINNED, Evaluate, identity
 from storage.digest import file_hash
 
@@ -23,9 +24,11 @@ def rows_identity(settings: Evaluate, benchmark: str) -> dict[str, Any]:
 
 
 def files_identity(settings: Evaluate, benchmark: str) -> dict[str, Any]:
-    """What else decides a benchmark's predictions: captions, facts, and the examples that are shown."""
+    """What else decides a benchmark's predictions: captions, facts of a file, and the examples that are shown."""
     data, shown = settings.data.get(benchmark, PINNED), settings.demonstrations
-    said: dict[str, Any] = {key: content(Path(name)) for key in BESIDE if (name := getattr(data, key))}
+    said: dict[str, Any] = {
+        key: content(Path(name)) for key in BESIDE if (name := getattr(data, key)) and not stored(name)
+    }
     examples = identity(shown) | {"bank": content(Path(shown.bank))} if shown.shots else {"shots": 0}
     return said | {"demonstrations": examples}
 

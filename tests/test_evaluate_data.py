@@ -3,10 +3,19 @@
 import shutil
 from pathlib import Path
 
-from perception_r1.benchmarks import mathvista
+import pytest
+
+import tasks.evaluate
+from perception_r1.benchmarks import mathvista, world
 from perception_r1.benchmarks.fixtures import laid_out
+from perception_r1.config import load
+from perception_r1.errors import ConfigError
+from perception_r1.records import Annotation
 from perception_r1.sections import Data, Demonstrations, Evaluate
+from perception_r1.table import table_of
+from storage import Store, open_store
 from tasks.evaluate_data import files_identity, rows_identity
+from tasks.job import Job
 
 
 def settings(**data: object) -> Evaluate:
@@ -56,3 +65,39 @@ def test_a_bank_counts_only_where_examples_are_shown(tmp_path: Path) -> None:
     told = files_identity(shown, "world")
     path.write_text("{} \n")
     assert files_identity(shown, "world") != told
+
+
+def annotation(problem: str, text: str, dropped: str = "") -> Annotation:
+    return Annotation(f"{problem}-{text}", problem, text, "length", 1, 1, dropped, "by hand")
+
+
+def asked(store: Store, *overrides: str) -> tuple[str, str]:
+    """Evaluates the embedded teacher on a few charts, and returns the run's key and its predictions."""
+    words = ["evaluate.items=6", "evaluate.judge='judge'", *overrides]
+    job = Job(load(Path("configs/embedded.toml"), overrides=words), store, "perception-r1 evaluate")
+    made = tasks.evaluate.evaluate.fn(job, "teacher", 0, None, "world").predictions
+    return str(made.run), made.version
+
+
+def test_annotations_of_the_store_are_read_and_are_parents_of_the_predictions(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "store")
+    items = list(world.items(6, 0))
+    facts = [annotation(item.problem.id, text) for item in items for text in item.facts]
+    facts += [annotation(items[0].problem.id, "Bar Z is 3.", "stated in the question")]
+    store.put("annotations", "mine", table_of(facts, Annotation))
+    where = "evaluate.data.world.facts='annotations/mine'"
+    run, version = asked(store, where)
+    rows = store.get(version).to_pylist()
+    assert [row["facts"] for row in rows] == [len(item.facts) for item in items]
+    assert "annotations/mine@1" in {parent.version for parent in store.at(version).parents}
+    assert asked(store, where)[0] == run
+    store.put("annotations", "mine", table_of(facts[1:], Annotation))
+    assert asked(store, where)[0] != run
+    assert asked(store, "evaluate.data.world.facts='annotations/mine@1'")[0] == run
+
+
+def test_annotations_of_other_problems_are_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "store")
+    store.put("annotations", "mine", table_of([annotation("train-1", "AB is 3.")], Annotation))
+    with pytest.raises(ConfigError, match=r"no item has annotations: the first item is 'heldout-\S+', .* of 'train-1'"):
+        asked(store, "evaluate.data.world.facts='annotations/mine'")

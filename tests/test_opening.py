@@ -6,7 +6,7 @@ import pytest
 
 from flows.opening import opened
 from perception_r1.errors import ConfigError
-from storage.errors import BadName
+from storage.errors import BadName, NotFound
 from tasks.pages import SWITCH
 
 JUDGE = "endpoints.judge={model='qwen', base_url='http://127.0.0.1:9/v1', key_variable='JUDGE_KEY'}"
@@ -49,7 +49,17 @@ def test_a_file_that_evaluation_cannot_read_is_found_before_training(
     path.write_text(line + "\n")
     value = f"{{shots=1, bank='{path}'}}" if field.endswith("demonstrations") else f"'{path}'"
     with pytest.raises(ConfigError, match=told):
-        at("run", tmp_path / "store", f"{field}={value}")
+        at("run", tmp_path / "store", f"{field}={value}", "evaluate.judge='judge'")
+
+
+def test_annotations_that_are_not_in_the_store_are_missed_before_training(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="annotations/mine"):
+        at("run", tmp_path / "store", "evaluate.data.world.facts='annotations/mine@3'", "evaluate.judge='judge'")
+
+
+def test_facts_that_nobody_reads_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nobody reads responses for them; name an endpoint as evaluate.judge"):
+        at("run", tmp_path / "store", "evaluate.data.world.facts='annotations/mine@3'")
 
 
 @pytest.mark.parametrize(

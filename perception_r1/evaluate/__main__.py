@@ -15,7 +15,7 @@ from perception_r1.errors import ConfigError, PerceptionError
 from perception_r1.evaluate.cache import Cache
 from perception_r1.evaluate.engines import Engine, Sampling, Served, Transformers
 from perception_r1.evaluate.fallback import Finder
-from perception_r1.evaluate.perceived import Perceiver, annotated
+from perception_r1.evaluate.perceived import Perceiver, annotated, check_known
 from perception_r1.evaluate.run import answer
 from perception_r1.evaluate.spec import EvalSpec
 from perception_r1.judges import Judge
@@ -35,13 +35,15 @@ def evaluate(spec: EvalSpec) -> None:
     """Asks the model about all items under all conditions."""
     # by name, so that another benchmark's code is no part of this run's key
     benchmark = importlib.import_module(f"perception_r1.benchmarks.{spec.benchmark}")
+    facts = annotated(spec.data.facts) if spec.judge else {}
+    check_known(facts, benchmark.items(spec.items, spec.items_seed, spec.data))
     cache = Cache(spec.cache or spec.folder / "responses.sqlite")
     engine = opened(spec, cache)
     with ExitStack() as open_ones:
         open_ones.callback(cache.close)
         open_ones.callback(engine.close)
         finder = Finder(_opened(spec.extractor, open_ones)) if spec.extractor else None
-        perceiver = Perceiver(Judge(_opened(spec.judge, open_ones)), annotated(spec.data.facts)) if spec.judge else None
+        perceiver = Perceiver(Judge(_opened(spec.judge, open_ones)), facts) if spec.judge else None
         answer(spec, benchmark, engine, finder, perceiver)
 
 

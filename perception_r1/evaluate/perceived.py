@@ -1,21 +1,26 @@
 """Verdicts for responses to items whose facts are annotations: a judge reads what each response says of its picture.
 
-The annotations of a benchmark are a file of {"item", "facts": [{"text", "type"}]} lines. The world needs none:
-its facts are known and read by rule. The judge that trains a model should not be the one that finds it to see better.
+The annotations of a benchmark are a file of {"item", "facts": [{"text", "type"}]} lines, or annotations of the store
+whose problems are the items. The world needs none: its facts are known and read by rule. The judge that trains a model
+should not be the one that finds it to see better.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
+from perception_r1.benchmarks.item import Item
 from perception_r1.errors import ConfigError
 from perception_r1.evaluate.predict import seen
 from perception_r1.judges import Case, Judge
 from perception_r1.records import FactType, FactVerdict, Judgement, Prediction
 
 Fact = tuple[str, FactType]
+Facts = Mapping[str, tuple[Fact, ...]]  # by item
+KIND = "annotations/"  # of the store
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +28,7 @@ class Perceiver:
     """A judge, and the annotations of each item."""
 
     judge: Judge
-    facts: Mapping[str, tuple[Fact, ...]]
+    facts: Facts
 
     def verdicts(self, rows: Sequence[Prediction]) -> list[Prediction]:
         """The predictions with a verdict for each annotation; one that is not known leaves perception unknown."""
@@ -55,10 +60,32 @@ def _perceived(row: Prediction, facts: Sequence[Fact], told: Sequence[Judgement]
     )
 
 
-def annotated(path: str) -> dict[str, tuple[Fact, ...]]:
+def stored(name: str) -> bool:
+    """Whether the facts are annotations of the store: annotations/NAME, with @3 or :tag, and no file of that name."""
+    return name.startswith(KIND) and not Path(name).is_file()
+
+
+def check_known(facts: Facts, items: Iterable[Item]) -> None:
+    """Raises ConfigError where there are facts and not one of them is of any item."""
+    if not facts:
+        return
+    first = ""
+    for item in items:
+        first = first or item.problem.id
+        if item.problem.id in facts:
+            return
+    raise ConfigError(
+        f"no item has annotations: the first item is {first!r}, and the facts are of {next(iter(facts))!r} and "
+        f"{len(facts) - 1:,} others; annotate the benchmark's own split, or leave evaluate.data.<benchmark>.facts out"
+    )
+
+
+def annotated(path: str) -> Facts:
     """The annotations of a file, by item; none where there is no file."""
     if not path:
         return {}
+    if Path(path).suffix == ".parquet":
+        return _kept(Path(path))
     try:
         rows = [json.loads(line) for line in Path(path).read_text().splitlines() if line.strip()]
         return {str(row["item"]): tuple(_fact(fact) for fact in row["facts"]) for row in rows}
@@ -67,6 +94,17 @@ def annotated(path: str) -> dict[str, tuple[Fact, ...]]:
             f"{path} holds no annotations: {error}; a line is "
             '{"item": "…", "facts": [{"text": "…", "type": "length"}]}'
         ) from None
+
+
+def _kept(path: Path) -> Facts:
+    """The annotations of an artifact that no step of hygiene has dropped, by problem."""
+    import pyarrow.parquet as pq
+
+    found: dict[str, list[Fact]] = defaultdict(list)
+    for row in pq.read_table(path, columns=["problem", "text", "type", "dropped"]).to_pylist():
+        if not row["dropped"]:
+            found[row["problem"]].append((row["text"], row["type"]))
+    return {problem: tuple(facts) for problem, facts in found.items()}
 
 
 def _fact(told: Mapping[str, str]) -> Fact:
