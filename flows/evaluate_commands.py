@@ -1,13 +1,21 @@
-"""The commands around an evaluation: prove a benchmark, grade stored responses again, write a submission. Thin."""
+"""The commands around an evaluation: prove a benchmark, grade stored responses again, write what others read. Thin."""
 
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.screen import print_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from perception_r1.benchmarks.item import Item
+    from perception_r1.errors import EndpointError
+    from perception_r1.sections import Data, Endpoint
+    from storage import Artifact
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table for people.")
 
@@ -93,6 +101,146 @@ def submission(path: Path | None, ref: str, file: Path) -> None:
     click.echo(f"{file}: {len(told):,} responses of {rows[0]['model']} to {rows[0]['benchmark']}")
 
 
+@click.command()
+@click.argument("ref")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--config",
+    type=click.Path(exists=True, path_type=Path),
+    help="Take the data of this configuration, if they were a local copy.",
+)
+@click.pass_obj
+def bank(path: Path | None, ref: str, file: Path, config: Path | None) -> None:
+    """Write what a model said to a benchmark as worked examples, for evaluate.demonstrations.
+
+    REF names predictions of the very model that will be shown them, to another benchmark, split or seed than it will
+    be asked: an example that is the question itself is never shown.
+    """
+    from perception_r1.benchmarks.table import BENCHMARKS
+    from perception_r1.errors import ConfigError
+    from perception_r1.evaluate.demonstrations import lines
+
+    rows, asked = _rows(path, ref), _version(path, ref).config
+    if not rows:
+        raise ConfigError(f"{ref} has no rows; there is nothing to show")
+    name = rows[0]["benchmark"]
+    data = _data(name, config, asked.get("data", {}))
+    items = BENCHMARKS[name].items(asked.get("items", 0), asked.get("seed", 0), data)
+    partial, count, right = file.with_name(f"{file.name}.partial"), 0, 0
+    with partial.open("w", encoding="utf-8") as written:
+        for line in lines(rows, items):
+            written.write(json.dumps(line, ensure_ascii=False) + "\n")
+            count, right = count + 1, right + line["correct"]
+    partial.replace(file)
+    click.echo(f"{file}: {count:,} examples, {right:,} of them right, of {rows[0]['model']} on {name}; then: --set")
+    click.echo(f"  \"evaluate.demonstrations={{shots=2, bank='{file}'}}\"")
+
+
+def _data(name: str, config: Path | None, asked: dict[str, Any]) -> "Data":
+    """Where the rows of stored predictions come from."""
+    from perception_r1.config import load
+    from perception_r1.errors import ConfigError
+    from perception_r1.sections import PINNED, Data
+
+    if config:
+        return load(config).evaluate.data.get(name, PINNED)
+    if asked.get("path"):
+        raise ConfigError(f"{name} was a local copy; name the configuration that says where it is with --config")
+    return Data(**asked)
+
+
+@click.command()
+@click.argument("benchmark")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default="configs/embedded.toml",
+    show_default=True,
+    help="Data, models.",
+)
+@click.option("--endpoint", default="", help="The model of the configuration that describes the pictures.")
+@click.option("--set", "overrides", multiple=True, metavar="STAGE.FIELD=VALUE", help="Override one value.")
+def captions(benchmark: str, file: Path, config: Path, endpoint: str, overrides: tuple[str, ...]) -> None:
+    """Write the pictures of a benchmark in words, for evaluate.conditions=['full','caption'].
+
+    A model describes them, without the questions; without --endpoint the words are the benchmark's own (world). What
+    is in FILE already is not asked again.
+    """
+    from perception_r1.benchmarks.table import BENCHMARKS
+    from perception_r1.config import load
+    from perception_r1.errors import ConfigError, EvaluationFailed
+    from perception_r1.evaluate.conditions import captions_of
+    from perception_r1.sections import PINNED
+
+    if benchmark not in BENCHMARKS:
+        raise ConfigError(f"benchmark {benchmark!r} is unknown; known: {', '.join(BENCHMARKS)}")
+    loaded = load(config, overrides=overrides)
+    settings = loaded.evaluate
+    if endpoint and endpoint not in loaded.endpoints:
+        raise ConfigError(f"there is no [endpoints.{endpoint}] in {config}; known: {', '.join(loaded.endpoints)}")
+    items = BENCHMARKS[benchmark].items(settings.items, settings.seed, settings.data.get(benchmark, PINNED))
+    _mend(file)
+    known = captions_of(str(file)) if file.exists() else {}
+    count, failed = _written(file, _described(loaded.endpoints.get(endpoint), benchmark, items, known))
+    if failed:
+        raise EvaluationFailed(
+            f"{len(failed):,} items got no description ({failed[-1]}); what there is stays in {file}, and the same "
+            "command asks the rest"
+        )
+    click.echo(f"{file}: {len(known) + count:,} captions; then: --set evaluate.data.{benchmark}.captions={file}")
+
+
+def _written(file: Path, captions: "Iterable[tuple[str, str | EndpointError]]") -> "tuple[int, list[EndpointError]]":
+    """How many captions were added to the file, as they came, and what failed."""
+    failed, count = [], 0
+    with file.open("a", encoding="utf-8") as lines:
+        for name, said in captions:
+            if not isinstance(said, str):
+                failed.append(said)
+                continue
+            lines.write(json.dumps({"item": name, "caption": said}, ensure_ascii=False) + "\n")
+            lines.flush()
+            count += 1
+    return count, failed
+
+
+def _described(
+    settings: "Endpoint | None", benchmark: str, items: "Iterable[Item]", known: "Mapping[str, str]"
+) -> "Iterator[tuple[str, str | EndpointError]]":
+    """The captions by a model, or the benchmark's own."""
+    from perception_r1.endpoints import Speaking, open_endpoint
+    from perception_r1.errors import ConfigError
+    from perception_r1.evaluate.captions import described
+
+    if settings:
+        endpoint = Speaking(open_endpoint(settings), spoke=bool(known))
+        try:
+            yield from described(endpoint, items, known, settings.max_tokens)
+        finally:
+            endpoint.close()
+        return
+    for item in items:
+        if not item.caption:
+            raise ConfigError(
+                f"{benchmark} has no captions of its own; name a model that describes its pictures: --endpoint"
+            )
+        if item.problem.id not in known:
+            yield item.problem.id, item.caption
+
+
+def _mend(file: Path) -> None:
+    """Takes away the line that a kill left half written."""
+    if file.exists() and not (said := file.read_bytes()).endswith(b"\n"):
+        file.write_bytes(said[: said.rfind(b"\n") + 1])
+
+
+def _version(path: Path | None, ref: str) -> "Artifact":
+    from storage import open_store
+
+    return open_store(path).at(ref)
+
+
 def _rows(path: Path | None, ref: str) -> list[dict[str, Any]]:
     from perception_r1.errors import ConfigError
     from storage import open_store
@@ -105,4 +253,4 @@ def _rows(path: Path | None, ref: str) -> list[dict[str, Any]]:
     return rows
 
 
-EVALUATE_COMMANDS = (prove, rescore, submission)
+EVALUATE_COMMANDS = (prove, rescore, submission, bank, captions)

@@ -7,10 +7,11 @@ from perception_r1.benchmarks.dataset import files
 from perception_r1.benchmarks.table import BENCHMARKS
 from perception_r1.config import asked, load
 from perception_r1.endpoints import key_of
+from perception_r1.errors import ConfigError
 from perception_r1.evaluate.conditions import captions_of
 from perception_r1.evaluate.demonstrations import bank
 from perception_r1.evaluate.perceived import annotated, stored
-from perception_r1.sections import Evaluate
+from perception_r1.sections import PINNED, Evaluate
 from storage import Store, open_store
 from tasks.job import Job, command_of
 from tasks.pages import with_prefect
@@ -31,6 +32,12 @@ def opened(stage: str, config: str, profile: str, overrides: Sequence[str], stor
 def _readable(settings: Evaluate, store: Store) -> None:
     """Reads what would be read after training; raises ConfigError, or NotFound for what is not in the store."""
     bank(settings.demonstrations)
+    for name in settings.benchmarks if "caption" in settings.conditions else ():
+        if (dataset := BENCHMARKS[name].DATA) and dataset.repo and not settings.data.get(name, PINNED).captions:
+            raise ConfigError(
+                f"evaluate.data.{name}.captions: the condition 'caption' needs a file of them: perception-r1 captions "
+                f"{name} FILE --endpoint NAME writes one; or leave it out of evaluate.conditions"
+            )
     for name, data in settings.data.items():
         if (dataset := BENCHMARKS[name].DATA) and data.path:
             files(dataset, data)

@@ -3,7 +3,7 @@
 import base64
 import io
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,9 @@ from PIL import Image
 from perception_r1.benchmarks import world
 from perception_r1.errors import ConfigError
 from perception_r1.evaluate.cache import Response
-from perception_r1.evaluate.demonstrations import bank, before, copied, in_format
+from perception_r1.evaluate.demonstrations import Example, bank, before, copied, in_format, lines
 from perception_r1.evaluate.engines import Asked
+from perception_r1.evaluate.predict import prediction
 from perception_r1.evaluate.run import answer
 from perception_r1.evaluate.scores import scored
 from perception_r1.records import Problem
@@ -56,6 +57,54 @@ def test_examples_follow_from_the_seed_and_are_in_the_format_of_the_answer(tmp_p
     assert before(settings, examples, item.problem, "none") == (told, pictures)
     bare, _ = before(replace(settings, content="answer"), examples, item.problem, "none")
     assert not any(in_format(message["content"]) for message in bare[1::2])
+    assert all(message["content"].startswith("<answer>") for message in bare[1::2])
+
+
+def test_an_answer_alone_is_set_as_the_model_sets_its_own() -> None:
+    def shown(response: str) -> str:
+        return Example("1", "How long?", (), "5", response).said("answer")
+
+    assert shown("<think>I look.</think><answer>\\boxed{5}</answer>") == "<answer>\\boxed{5}</answer>"
+    assert shown("It is 5, so \\boxed{5}.") == "\\boxed{5}"
+
+
+def test_an_example_is_right_as_its_benchmark_graded_it() -> None:
+    near = Example("1", "How long?", (), "1.25", "\\boxed{1.2}")
+    assert not near.right and replace(near, correct=True).right
+
+
+def test_a_bank_is_written_of_what_was_answered_and_is_read_again(tmp_path: Path) -> None:
+    items = list(world.items(4, 5))
+    told = ["<answer>\\boxed{" + items[0].problem.answer + "}</answer>", "<answer>\\boxed{no}</answer>", "", "…"]
+    said = [
+        asdict(
+            prediction(
+                model="base",
+                seed=0,
+                benchmark="world",
+                module=world,
+                item=item,
+                condition="full",
+                response=response,
+                tokens=1,
+                truncated=response == "…",
+            )
+        )
+        for item, response in zip(items, told, strict=True)
+    ]
+    written = list(lines([*said, {**said[0], "condition": "none"}], items))
+    assert [line["id"] for line in written] == [item.problem.id for item in items[:2]]
+    path = tmp_path / "bank.jsonl"
+    path.write_text("\n".join(map(json.dumps, written)))
+    first, wrong = bank(Demonstrations(shots=1, bank=str(path), only_right=False))
+    assert (first.images, first.question, first.right) == (items[0].problem.images, items[0].problem.question, True)
+    assert not wrong.right
+    with pytest.raises(
+        ConfigError, match="1 items that the model was asked are not in the data, such as heldout-000000"
+    ):
+        list(lines(said[:1], items[1:]))
+    with pytest.raises(ConfigError, match="is another one than the model was asked: 'x' was its answer"):
+        list(lines([{**said[0], "gold": "x"}], items))
 
 
 def test_the_most_alike_stands_next_to_the_question_and_never_is_the_question(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""prove, rescore and submission, as they are typed."""
+"""prove, rescore, submission, bank and captions, as they are typed."""
 
 import json
 from dataclasses import asdict
@@ -9,13 +9,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flows.cli import cli
-from perception_r1.benchmarks import mathvista, mmmu
+from perception_r1.benchmarks import mathvista, mmmu, world
 from perception_r1.benchmarks.fixtures import laid_out
-from perception_r1.errors import ConfigError
+from perception_r1.errors import ConfigError, EvaluationFailed, PerceptionError
 from perception_r1.evaluate.predict import prediction
 from perception_r1.evaluate.submission import submission
 from perception_r1.records import Prediction
 from perception_r1.table import table_of
+from perception_r1.world.server import serving
 from storage import open_store
 
 
@@ -90,3 +91,53 @@ def test_mmmu_is_submitted_as_letters_and_answers(tmp_path: Path) -> None:
     told = submission("mmmu", rows)
     assert set(told.values()) == {"A", "B", "C", "7.5", ""} or len(told) == 5
     assert all(isinstance(answer, str) for answer in told.values())
+
+
+def test_a_bank_is_written_from_stored_predictions(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "store")
+    rows = predictions(mathvista, tmp_path / "data", RESPONSES)
+    store.put("predictions", "x", table_of(rows, Prediction), config={"items": 0, "seed": 0, "data": {"path": ["0f"]}})
+    words = ["--store", str(tmp_path / "store"), "bank", "predictions/x", str(tmp_path / "bank.jsonl")]
+    with pytest.raises(ConfigError, match=r"mathvista was a local copy; .* --config"):
+        typed(*words)
+    config = tmp_path / "mine.toml"
+    embedded = Path("configs/embedded.toml").read_text()
+    config.write_text(f"{embedded}\n[evaluate.data.mathvista]\npath = '{tmp_path / 'data'}'\nrows = 8\n")
+    answered = [row for row in rows if row.status == "answered"]
+    right = sum(bool(row.correct) for row in answered)
+    told = f"{len(answered)} examples, {right} of them right, of base on mathvista"
+    assert told in typed(*words, "--config", str(config)).output
+    held = [json.loads(line) for line in (tmp_path / "bank.jsonl").read_text().splitlines()]
+    assert [line["correct"] for line in held] == [row.correct for row in answered]
+
+
+def test_captions_of_the_world_are_its_facts_in_words(tmp_path: Path) -> None:
+    file = tmp_path / "captions.jsonl"
+    words = ["captions", "world", str(file), "--set", "evaluate.items=3"]
+    assert "3 captions; then: --set evaluate.data.world.captions=" in typed(*words).output
+    assert json.loads(file.read_text().splitlines()[0])["caption"].startswith("Bar A is ")
+
+
+def test_captions_that_a_kill_left_half_written_are_asked_again_and_no_others(tmp_path: Path) -> None:
+    file = tmp_path / "captions.jsonl"
+    with serving() as server:
+        model = f"endpoints.words={{model='embedded/teacher', base_url='{server.url}'}}"
+        words = ["captions", "world", str(file), "--endpoint", "words", "--set", model, "--set", "evaluate.items=3"]
+        with pytest.raises(PerceptionError):  # the teacher knows the world's own questions only
+            typed(*words)
+        first, second, third = (item.problem.id for item in world.items(3, 0))
+        file.write_text(json.dumps({"item": first, "caption": "a"}) + f'\n{{"item": "{second}", "cap')
+        before = server.requests
+        with pytest.raises(EvaluationFailed, match=r"2 items got no description .* the same command asks the rest"):
+            typed(*words)
+        assert server.requests == before + 2 and third
+    assert file.read_text() == json.dumps({"item": first, "caption": "a"}) + "\n"
+
+
+def test_a_benchmark_without_captions_of_its_own_needs_a_model(tmp_path: Path) -> None:
+    data = laid_out(mathvista.DATA, tmp_path / "data")
+    words = ["--set", f"evaluate.data.mathvista={{path='{data.path}', rows={data.rows}}}"]
+    with pytest.raises(ConfigError, match="name a model that describes its pictures: --endpoint"):
+        typed("captions", "mathvista", str(tmp_path / "x.jsonl"), *words)
+    with pytest.raises(ConfigError, match=r"there is no \[endpoints.me\]"):
+        typed("captions", "mathvista", str(tmp_path / "x.jsonl"), "--endpoint", "me", *words)

@@ -76,6 +76,11 @@ def test_a_local_copy_that_is_none_is_found_before_training(path: str, told: str
         at("run", tmp_path / "store", f"evaluate.data.mathvista.path='{tmp_path / path}'")
 
 
+def test_captions_that_nobody_wrote_are_missed_before_training(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="perception-r1 captions mmstar FILE --endpoint NAME writes one"):
+        at("run", tmp_path, "evaluate.benchmarks=['mmstar']", "evaluate.conditions=['full','caption']")
+
+
 def test_a_file_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("mine")
     with pytest.raises(BadName, match="notes is a file, and a store is a folder"):

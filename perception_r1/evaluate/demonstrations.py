@@ -1,20 +1,21 @@
 """Worked examples before the question (in-context learning): k of them, random or the most alike, with thoughts or not.
 
-A bank is a JSONL file, {"id", "question", "images": [base64], "answer", "response"}: `response` is what the very model
-that is asked said to it, in its own format, so that example and answer look alike. With k = 0 the prompt stays as it
-was.
+A bank is a JSONL file, {"id", "question", "images": [base64], "answer", "response", "choices", "correct"}. `response`
+is what the very model that is asked said to it, in its own format, so that example and answer look alike; `correct` is
+how that was graded. `perception-r1 bank` writes one. With k = 0 the prompt stays as it was.
 """
 
 import base64
 import json
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from perception_r1.benchmarks.item import Item
 from perception_r1.errors import ConfigError
 from perception_r1.evaluate import grade_answer
 from perception_r1.evaluate.layout import outline
@@ -36,15 +37,19 @@ class Example:
     answer: str
     response: str
     choices: tuple[str, ...] = ()
+    correct: bool | None = None  # as its benchmark graded it, where it did
 
     @property
     def right(self) -> bool:
         """Whether its response is."""
-        return grade_answer(self.response, self.answer).correct
+        return grade_answer(self.response, self.answer).correct if self.correct is None else self.correct
 
     def said(self, content: str) -> str:
-        """What the example shows as the response: all of it, or the right answer alone."""
-        return self.response if content == "rationale" else f"<answer>\\boxed{{{self.answer}}}</answer>"
+        """What the example shows as the response: all of it, or the right answer alone, as the model sets answers."""
+        if content == "rationale":
+            return self.response
+        boxed = f"\\boxed{{{self.answer}}}"
+        return f"<answer>{boxed}</answer>" if not self.response or in_format(self.response) else boxed
 
 
 def bank(settings: Demonstrations) -> list[Example]:
@@ -66,11 +71,44 @@ def bank(settings: Demonstrations) -> list[Example]:
 
 
 def _example(row: Mapping[str, Any]) -> Example:
-    images = tuple(base64.b64decode(image) for image in row.get("images", ()))
-    choices = tuple(row.get("choices", ()))
     return Example(
-        str(row["id"]), str(row["question"]), images, str(row["answer"]), str(row.get("response", "")), choices
+        id=str(row["id"]),
+        question=str(row["question"]),
+        images=tuple(base64.b64decode(image) for image in row.get("images", ())),
+        answer=str(row["answer"]),
+        response=str(row.get("response", "")),
+        choices=tuple(row.get("choices", ())),
+        correct=row.get("correct"),
     )
+
+
+def lines(rows: Iterable[Mapping[str, Any]], items: Iterable[Item]) -> Iterator[dict[str, Any]]:
+    """The lines of a bank: what a model said to untouched items, greedily. Raises ConfigError where an item is missing.
+
+    Left out is what cannot be shown: responses that were cut off or answer nothing, and answers that are secret.
+    """
+    told = {row["item"]: row for row in rows if row["condition"] == "full" and not row["sample"]}
+    for item in items:
+        row, problem = told.pop(item.problem.id, None), item.problem
+        if row is None or row["status"] != "answered" or row["correct"] is None:
+            continue
+        if row["gold"] != problem.answer:
+            raise ConfigError(
+                f"item {problem.id} is another one than the model was asked: {row['gold']!r} was its answer"
+            )
+        yield {
+            "id": problem.id,
+            "question": problem.question,
+            "images": [base64.b64encode(image).decode() for image in problem.images],
+            "answer": problem.answer,
+            "response": row["response"],
+            "choices": list(problem.choices),
+            "correct": row["correct"],
+        }
+    if told:
+        raise ConfigError(
+            f"{len(told):,} items that the model was asked are not in the data, such as {next(iter(told))}"
+        )
 
 
 def before(settings: Demonstrations, examples: Sequence[Example], problem: Problem, instruction: Instruction) -> Before:
