@@ -38,24 +38,23 @@ DISCIPLINES = {
 DISCIPLINE_OF = {subject: name for name, subjects in DISCIPLINES.items() for subject in subjects.split()}
 MENTION = re.compile(r"<image (\d+)>")
 PLACES = range(1, 8)
+COLUMNS = {
+    "id": "string",
+    "question": "string",
+    "options": "string",
+    "explanation": "string",
+    **{f"image_{place}": "image" for place in PLACES},
+    "img_type": "string",
+    "answer": "string",
+    "topic_difficulty": "string",
+}  # MMMU-Pro's standard form has them, too
 DATA = Dataset(
     name="mmmu",
     repo="MMMU/MMMU",
     revision="98e6ac0cb9b7b2cd2c991b85a50762edc4aedc68",
     parts=tuple(Part(subject, "validation", 30) for subject in sorted(DISCIPLINE_OF)),
     others={"test": tuple(Part(subject, "test", 0) for subject in sorted(DISCIPLINE_OF))},
-    columns={
-        "id": "string",
-        "question": "string",
-        "options": "string",
-        "explanation": "string",
-        **{f"image_{place}": "image" for place in PLACES},
-        "img_type": "string",
-        "answer": "string",
-        "topic_difficulty": "string",
-        "question_type": "string",
-        "subfield": "string",
-    },
+    columns=COLUMNS | {"question_type": "string", "subfield": "string"},
 )
 
 read, grade = nothing_known, by_type

@@ -13,17 +13,7 @@ from perception_r1.benchmarks.dataset import Dataset, Line, Part, drawn
 from perception_r1.benchmarks.item import Item, by_type, nothing_known
 from perception_r1.sections import PINNED, Data
 
-COLUMNS = {
-    "id": "string",
-    "question": "string",
-    "options": "string",
-    "explanation": "string",
-    **{f"image_{place}": "image" for place in mmmu.PLACES},
-    "img_type": "string",
-    "answer": "string",
-    "topic_difficulty": "string",
-    "subject": "string",
-}
+COLUMNS = mmmu.COLUMNS | {"subject": "string"}
 DATA = Dataset(
     name="mmmu_pro_standard_4",
     repo="MMMU/MMMU_Pro",

@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 Row = Mapping[str, Any]
 Interval = Literal["", "Wilson", "t over groups", "normal over strata", "bootstrap over groups"]
-Truths = Sequence[bool | None]
 Z = NormalDist().inv_cdf(0.975)
 DRAWS = 2000  # of a bootstrap
 
