@@ -131,6 +131,11 @@ def bank(path: Path | None, ref: str, file: Path, config: Path | None) -> None:
         for line in lines(rows, items):
             written.write(json.dumps(line, ensure_ascii=False) + "\n")
             count, right = count + 1, right + line["correct"]
+    if not count:
+        partial.unlink()
+        raise ConfigError(
+            f"{ref}: {rows[0]['model']} answered none of its questions to {name}; there is nothing to show"
+        )
     partial.replace(file)
     click.echo(f"{file}: {count:,} examples, {right:,} of them right, of {rows[0]['model']} on {name}; then: --set")
     click.echo(f"  \"evaluate.demonstrations={{shots=2, bank='{file}'}}\"")

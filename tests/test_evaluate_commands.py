@@ -111,6 +111,19 @@ def test_a_bank_is_written_from_stored_predictions(tmp_path: Path) -> None:
     assert [line["correct"] for line in held] == [row.correct for row in answered]
 
 
+def test_a_model_that_answered_nothing_makes_no_bank(tmp_path: Path) -> None:
+    store, asked = open_store(tmp_path / "store"), {"items": 0, "seed": 0, "data": {}}
+    rows = predictions(mathvista, tmp_path / "data", [""] * 8)
+    store.put("predictions", "x", table_of(rows, Prediction), config=asked)
+    config = tmp_path / "mine.toml"
+    embedded = Path("configs/embedded.toml").read_text()
+    config.write_text(f"{embedded}\n[evaluate.data.mathvista]\npath = '{tmp_path / 'data'}'\nrows = 8\n")
+    words = ["--store", str(tmp_path / "store"), "bank", "predictions/x", str(tmp_path / "bank.jsonl")]
+    with pytest.raises(ConfigError, match="base answered none of its questions to mathvista"):
+        typed(*words, "--config", str(config))
+    assert not list(tmp_path.glob("bank*"))
+
+
 def test_captions_of_the_world_are_its_facts_in_words(tmp_path: Path) -> None:
     file = tmp_path / "captions.jsonl"
     words = ["captions", "world", str(file), "--set", "evaluate.items=3"]
