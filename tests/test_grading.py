@@ -195,6 +195,7 @@ def test_a_formula_among_the_choices_is_known_by_its_value() -> None:
         pytest.param("[0.51, 1.2]", "[0.5, 1.2]", "list", 1.0, True, id="list-to-precision"),
         pytest.param("14.2", "14", "integer", None, False, id="no-integer"),
         pytest.param("two", "2", "integer", None, True, id="integer-in-words"),
+        pytest.param(r"\infty", "∞", None, None, True, id="infinity-in-two-spellings"),
         pytest.param("1", "yes", "yes_no", None, False, id="a-digit-is-no-yes"),
         pytest.param("Yes", "1", "yes_no", None, True, id="gold-as-a-digit"),
         pytest.param("NO", "0", "yes_no", None, True, id="gold-zero"),

@@ -15,6 +15,9 @@ _SPACES = re.compile(r"\s+")  # runs of them would make the patterns below slow
 _HEAD = re.compile(r"(?:(?:option|choice|answer) )?[(\[{]?([A-Z])(?![\w'’])[)\]}]?", re.IGNORECASE)
 _DIVIDED = re.compile(r"\s*(?:$|[.):,;\n]|[-–]\s|because\b|since\b|as\b)")
 _ANOTHER = re.compile(r"\s*[,/&;]?\s*(?:\b(?:or|and)\b)?\s*[(\[]?([A-Z])(?![\w'’])")
+_TAKEN_BACK = re.compile(
+    r"\s*(?:(?:is|was|would be)\s*)?(?:n['’]t|not|cannot|can['’]t|wrong|incorrect|false|impossible)\b", re.IGNORECASE
+)
 _ARTICLES = {"A", "I"}
 
 
@@ -60,6 +63,8 @@ def _headed(plain: str, choices: Choices) -> str | None:
     bracketed = head[0][-1] in ")]}"
     if letter in _ARTICLES and not bracketed and not _DIVIDED.match(tail):
         return None  # "A triangle"
+    if _TAKEN_BACK.match(tail):
+        return None  # "B is wrong"
     another = _ANOTHER.match(tail)
     if another and another[1] != letter and another[1] in choices:
         return None  # "A or B"

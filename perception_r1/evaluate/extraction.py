@@ -123,6 +123,8 @@ def _marker(said: str, choices: Choices) -> Extraction | None:
     announced = said[span[0] : span[1]]
     if not announced or _UNCERTAIN.match(announced):
         return Extraction("abstained", None, f"marker: {'denied' if announced else 'empty'}", span)
+    if said[span[1] : span[1] + 1] in ("?", "？"):
+        return Extraction("abstained", None, "marker: asked, not told", span)
     if choices and (len(announced) > LONGEST or chosen(announced, choices) is None):
         return None
     return _found(said, span, "marker", choices)
