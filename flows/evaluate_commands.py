@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table for people.")
 
 
+def _in_a_folder(context: click.Context, parameter: click.Parameter, file: Path) -> Path:
+    """A file to be written, once its folder is there."""
+    if not file.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {file.parent}; make it, or name another place")
+    return file
+
+
 @click.command()
 @click.argument("names", nargs=-1)
 @click.option(
@@ -86,7 +93,7 @@ def rescore(path: Path | None, ref: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("ref")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), callback=_in_a_folder)
 @click.pass_obj
 def submission(path: Path | None, ref: str, file: Path) -> None:
     """Write responses as the official evaluation takes them, for splits whose answers are secret."""
@@ -103,7 +110,7 @@ def submission(path: Path | None, ref: str, file: Path) -> None:
 
 @click.command()
 @click.argument("ref")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), callback=_in_a_folder)
 @click.option(
     "--config",
     type=click.Path(exists=True, path_type=Path),
@@ -156,7 +163,7 @@ def _data(name: str, config: Path | None, asked: dict[str, Any]) -> "Data":
 
 @click.command()
 @click.argument("benchmark")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), callback=_in_a_folder)
 @click.option(
     "--config",
     type=click.Path(path_type=Path),

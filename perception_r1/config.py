@@ -215,6 +215,9 @@ def _files(config: Config) -> Refusals:
         yield "evaluate.demonstrations.bank", f"{shown.shots} shots need a file of examples"
 
 
+OF_ROWS = ("revision", "repo", "path", "split", "rows")  # where a benchmark's rows come from
+
+
 def _benchmarks(config: Config) -> Refusals:
     """Benchmarks that there are, whose data are known before anything is trained."""
     for benchmark in (*config.evaluate.benchmarks, *config.evaluate.data):
@@ -222,11 +225,14 @@ def _benchmarks(config: Config) -> Refusals:
             yield "evaluate.benchmarks", f"{benchmark!r} is unknown; {_nearest(benchmark, BENCHMARKS)}"
             continue
         dataset = BENCHMARKS[benchmark].DATA
+        data = config.evaluate.data.get(benchmark, PINNED)
         try:
             if dataset:
-                check_data(dataset, config.evaluate.data.get(benchmark, PINNED))
+                check_data(dataset, data)
         except ConfigError as error:
             yield f"evaluate.benchmarks {benchmark}", str(error)
+        if not dataset and (said := [name for name in OF_ROWS if getattr(data, name)]):
+            yield f"evaluate.data.{benchmark}.{said[0]}", "its items are drawn here, from no data; leave it out"
     for place in ("benchmarks", "judged"):
         for benchmark in getattr(config.compare, place):
             if benchmark not in config.evaluate.benchmarks:

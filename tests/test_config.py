@@ -177,6 +177,7 @@ def test_checking_a_config_imports_nothing_heavy() -> None:
         pytest.param(["evaluate.data.mathvsta={path='x'}"], "did you mean mathvista?", id="typo-in-data"),
         pytest.param(["evaluate.data.mathvista={split='dev'}"], "'dev' is unknown; known: testmini, test", id="split"),
         pytest.param(["evaluate.conditions=['none']"], "the first is 'full'", id="nothing-to-compare-with"),
+        pytest.param(["evaluate.data.world.path='x'"], "its items are drawn here, from no data", id="world-of-files"),
         pytest.param(["evaluate.conditions=['full','blnak']"], "blnak", id="unknown-condition"),
     ],
 )

@@ -154,3 +154,9 @@ def test_a_benchmark_without_captions_of_its_own_needs_a_model(tmp_path: Path) -
         typed("captions", "mathvista", str(tmp_path / "x.jsonl"), *words)
     with pytest.raises(ConfigError, match=r"there is no \[endpoints.me\]"):
         typed("captions", "mathvista", str(tmp_path / "x.jsonl"), "--endpoint", "me", *words)
+
+
+@pytest.mark.parametrize("words", [["bank", "predictions/x"], ["captions", "world"], ["submission", "predictions/x"]])
+def test_a_file_in_no_folder_is_refused_before_anything_is_asked(words: list[str], tmp_path: Path) -> None:
+    done = typed(*words, str(tmp_path / "nowhere" / "x"))
+    assert done.exit_code == 2 and "there is no folder" in done.output
