@@ -163,23 +163,27 @@ PREFECT = {
 
 def _show(stage: str, made: Any, store: Path | None, as_json: bool) -> None:
     """What came of it: the answer, or the artifacts."""
-    import storage
-    from tasks.report import PAGE as PAGE_NAME
-    from tasks.report import TEXT
-
     artifacts = _artifacts(made)
-    answered = stage in ("run", "report")
-    if answered:
-        folder = storage.open_store(store).get(artifacts[0])
-        page = _laid_out(folder / PAGE_NAME)
+    answer = _answer(artifacts[0], store) if stage in ("run", "report") else ""
     if as_json:
         print_json([artifact.record() | {"version": artifact.version} for artifact in artifacts])
-    elif answered:
-        click.echo((folder / TEXT).read_text())
-        click.echo(f"The page: {page}    its artifact: {artifacts[0].version}    all: perception-r1 artifacts")
+    elif answer:
+        click.echo(answer)
     else:
         for artifact in artifacts:
             click.echo(artifact.version)
+
+
+def _answer(report: Any, store: Path | None) -> str:
+    """What the report says, and where its page was laid out."""
+    import storage
+    from tasks.report import PAGE as PAGE_NAME  # with it comes scipy: no other stage waits for that
+    from tasks.report import TEXT
+
+    folder = storage.open_store(store).get(report)
+    page = _laid_out(folder / PAGE_NAME)
+    said = (folder / TEXT).read_text()
+    return f"{said}\nThe page: {page}    its artifact: {report.version}    all: perception-r1 artifacts"
 
 
 def _laid_out(page: Path) -> Path:

@@ -49,7 +49,7 @@ def code_of(*roots: ModuleType | Callable[..., Any] | str, project: tuple[str, .
         _check_as_imported(name, path)
         for imported in _imports(name, path):
             waiting.extend(_project_files(imported, project, files))
-    digests = {name: _source_digest(path) for name, path in sorted(files.items())}
+    digests = {name: _read(path).digest for name, path in sorted(files.items())}
     packages = {_package(name, path): path.parent for name, path in files.items() if name.split(".")[0] in project}
     for package, folder in sorted(packages.items()):
         digests |= {f"{package}/{file.relative_to(folder)}": _bytes_digest(file) for file in _resources(folder)}
@@ -84,14 +84,10 @@ def _check_as_imported(name: str, path: Path) -> None:
 def _imports(name: str, path: Path) -> Iterator[str]:
     """Every module name that the file may import, absolute."""
     package = _package(name, path)
-    for node in ast.walk(_parsed(path)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = package.rsplit(".", node.level - 1)[0] if node.level else ""
-            module = ".".join(part for part in (base, node.module) if part)
-            yield module
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+    for level, module, alias in _read(path).imports:
+        base = package.rsplit(".", level - 1)[0] if level else ""
+        whole = ".".join(part for part in (base, module) if part)
+        yield f"{whole}.{alias}" if alias else whole
 
 
 def _project_files(name: str, project: tuple[str, ...], known: dict[str, Path]) -> Iterator[tuple[str, Path]]:
@@ -128,34 +124,59 @@ def _resources(folder: Path) -> Iterable[Path]:
             yield path
 
 
-@functools.lru_cache(maxsize=4096)
-def _parse_cached(path: Path, size: int, mtime_ns: int) -> tuple[ast.Module, str]:
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What a Python file comes to: the digest of its meaning, and what it imports as (level, module, name)."""
+
+    digest: str
+    imports: tuple[tuple[int, str, str], ...]
+
+
+def _read(path: Path) -> _Source:
+    stat = path.stat()
+    return _read_once(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4096)  # a file is read once, however many stages run its code
+def _read_once(path: Path, size: int, mtime_ns: int) -> _Source:
     tree = ast.parse(path.read_bytes(), filename=str(path))
-    return tree, hashlib.sha256(_meaning(tree).encode()).hexdigest()
+    nodes: list[ast.Import | ast.ImportFrom] = []
+    digest = hashlib.sha256(_meaning(tree, nodes).encode()).hexdigest()
+    return _Source(digest, tuple(dict.fromkeys(imported for node in nodes for imported in _imported(node))))
 
 
-def _parsed(path: Path) -> ast.Module:
-    stat = path.stat()
-    return _parse_cached(path, stat.st_size, stat.st_mtime_ns)[0]
+def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[int, str, str]]:
+    if isinstance(node, ast.Import):
+        yield from ((0, alias.name, "") for alias in node.names)
+        return
+    yield node.level, node.module or "", ""
+    yield from ((node.level, node.module or "", alias.name) for alias in node.names)
 
 
-def _source_digest(path: Path) -> str:
-    stat = path.stat()
-    return _parse_cached(path, stat.st_size, stat.st_mtime_ns)[1]
-
-
-def _meaning(node: object) -> str:
+def _meaning(node: Any, imports: list[ast.Import | ast.ImportFrom]) -> str:
     """The syntax tree as text, without docstrings and empty fields (so that Python 3.11 and 3.14 spell it alike)."""
     if isinstance(node, list):
-        return "[" + ",".join(map(_meaning, node)) + "]"
+        return "[" + ",".join([_meaning(each, imports) for each in node]) + "]"
     if not isinstance(node, ast.AST):
         return repr(node)
-    fields = dict(ast.iter_fields(node))
-    fields.pop("kind", None)
-    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
-        fields["body"] = fields["body"][1:]
-    shown = ",".join(f"{name}={_meaning(value)}" for name, value in fields.items() if value not in (None, []))
-    return f"{type(node).__name__}({shown})"
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        imports.append(node)
+    fields = {name: getattr(node, name, None) for name in node._fields if name != "kind"}
+    if isinstance(node, DOCUMENTED) and _is_text(node.body[0] if node.body else None):
+        fields["body"] = node.body[1:]
+    shown = [
+        f"{name}={_meaning(value, imports)}" for name, value in fields.items() if value is not None and value != []
+    ]
+    return f"{type(node).__name__}({','.join(shown)})"
+
+
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _is_text(statement: ast.stmt | None) -> bool:
+    """Whether it is a docstring."""
+    said = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(said, ast.Constant) and isinstance(said.value, str)
 
 
 def _bytes_digest(path: Path) -> str:

@@ -78,6 +78,21 @@ def test_logic_forms_are_annotations_without_any_model(tmp_path: Path) -> None:
     assert "annotate failed: data, row 2: image 0: there is no file" in said, "also where the lax run is found"
 
 
+def test_a_finished_annotation_is_found_without_what_only_measuring_and_the_page_need(tmp_path: Path) -> None:
+    sets = (*data(tmp_path), "annotate.origin=logic_forms")
+    assert annotated(tmp_path, sets=sets)[0] == 0
+    words = ["annotate", "--config", EMBEDDED, "--no-prefect", *(word for said in sets for word in ("--set", said))]
+    program = (
+        f"import sys; from flows.cli import cli; cli({words!r}, standalone_mode=False); print(sorted(sys.modules))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, env=environment, check=True
+    )
+    assert "'storage'" in run.stdout
+    assert not [name for name in ("scipy", "PIL", "datasets", "aiohttp") if f"'{name}'" in run.stdout]
+
+
 def test_ready_annotations_and_chains_of_thought_of_a_data_set_are_taken(tmp_path: Path) -> None:
     sets = data(tmp_path)
     assert annotated(tmp_path, sets=(*sets, "annotate.origin=annotations"))[0] == 0
