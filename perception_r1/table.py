@@ -3,7 +3,7 @@
 import dataclasses
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+ROWS_AT_ONCE = 16  # a row may hold megabytes
 PLAIN = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(), bytes: pa.binary()}
 
 
@@ -42,6 +43,14 @@ def table_of(records: Sequence[Any], record: type) -> pa.Table:
 def records_of(rows: Iterable[dict[str, Any]], record: type) -> list[Any]:
     """Rows of a table as records again."""
     return [record(**{name: tuple(v) if isinstance(v, list) else v for name, v in row.items()}) for row in rows]
+
+
+def rows_in(path: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of a Parquet file; in memory is one row group of it, and a few rows as values."""
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):  # one reader for all of them keeps what it has read until its end
+            for some in file.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=columns):
+                yield from some.to_pylist()
 
 
 def write(path: Path, records: Sequence[Any], record: type) -> None:

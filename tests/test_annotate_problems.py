@@ -18,6 +18,7 @@ from perception_r1.annotate.golds import normalised, unproven
 from perception_r1.annotate.problems import Given, Refusal, Taken, load_problems, taken
 from perception_r1.errors import BadProblem, ConfigError
 from perception_r1.records import Problem
+from perception_r1.table import rows_in
 
 
 def picture(kind: str = "PNG", mode: str = "RGB", size: tuple[int, int] = (4, 4), **said: Any) -> bytes:
@@ -258,3 +259,15 @@ def test_a_row_whose_gold_does_not_hold_is_listed(tmp_path: Path) -> None:
     rows = [{**ROW, "answer_type": "integer", "answer": "see the figure"}, {**ROW, "answer_type": None}]
     assert len(list(load_problems(parquet(tmp_path, *rows), refusals))) == 1
     assert "its answer 'see the figure' is no integer" in refusals[0].reason
+
+
+def test_of_a_parquet_file_one_row_group_is_in_memory_at_a_time(tmp_path: Path) -> None:
+    path, one = tmp_path / "rows.parquet", 1 << 20
+    schema = pa.schema([("images", pa.binary())])
+    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as file:
+        for _ in range(40):
+            file.write_table(pa.table({"images": [b"x" * one]}, schema=schema))
+    before = pa.total_allocated_bytes()
+    held = [pa.total_allocated_bytes() - before for _ in rows_in(path)]
+    assert len(held) == 40
+    assert max(held) < 8 * one

@@ -13,7 +13,6 @@ from typing import Any
 from perception_r1 import sections
 from perception_r1.errors import BadProblem, ConfigError
 
-ROWS_AT_ONCE = 16  # a row may hold megabytes
 METADATA = ("metadata.jsonl", "metadata.csv")
 
 Row = Mapping[str, Any]
@@ -53,12 +52,11 @@ NAMES = {"parquet": "Parquet", "jsonl": "JSON lines"}
 
 def _parquet(path: Path) -> Rows:
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    from perception_r1.table import rows_in
 
     try:
-        with pq.ParquetFile(path) as file:
-            for some in file.iter_batches(batch_size=ROWS_AT_ONCE):
-                yield from some.to_pylist()
+        yield from rows_in(path)
     except (pa.ArrowException, OSError) as error:
         raise ConfigError(f"{path} cannot be read as Parquet: {error}") from None
 

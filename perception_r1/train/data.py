@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 
 from perception_r1.errors import TrainingFailed
 from perception_r1.prompt import messages
+from perception_r1.table import rows_in
 from perception_r1.train.spec import RunSpec
 
 COLUMNS = ["id", "question", "answer", "answer_type", "choices", "images", "split"]
-ROWS_AT_ONCE = 16  # a row may hold megabytes
 Length = Callable[[dict[str, Any]], int]  # of a row's prompt, in tokens
 
 
@@ -34,7 +34,7 @@ def rows(spec: RunSpec, length: Length | None = None, counts: Counter[str] | Non
     """
     facts, held = facts_of(spec.annotations), set(held_out(spec))
     counts = Counter() if counts is None else counts
-    for problem in _problems(spec):
+    for problem in rows_in(spec.problems, COLUMNS):
         row = _row(problem, facts.get(problem["id"], []), spec)
         reason = _left_out(problem, row, held, spec, length)
         counts[reason or "used"] += 1
@@ -48,7 +48,9 @@ def watched(spec: RunSpec) -> list[dict[str, Any]]:
     if not spec.train.watch.every:
         return []
     facts, held = facts_of(spec.annotations), held_out(spec)
-    found = {row["id"]: _row(row, facts[row["id"]], spec) for row in _problems(spec) if row["id"] in set(held)}
+    wanted = set(held)
+    problems = (row for row in rows_in(spec.problems, COLUMNS) if row["id"] in wanted)
+    found = {row["id"]: _row(row, facts[row["id"]], spec) for row in problems}
     return [found[problem] for problem in held]
 
 
@@ -61,12 +63,6 @@ def held_out(spec: RunSpec) -> list[str]:
     mine = [row for row in table if row["id"] in annotated and _is_wanted(row, spec) and row["split"] != "heldout"]
     mine.sort(key=lambda row: (row["split"] != "validation", sha256(row["id"].encode()).digest()))
     return [row["id"] for row in mine[: spec.train.watch.problems]]
-
-
-def _problems(spec: RunSpec) -> Iterator[dict[str, Any]]:
-    with pq.ParquetFile(spec.problems) as file:
-        for batch in file.iter_batches(ROWS_AT_ONCE, columns=COLUMNS):
-            yield from batch.to_pylist()
 
 
 def _is_wanted(problem: dict[str, Any], spec: RunSpec) -> bool:
