@@ -272,7 +272,11 @@ def _unfit(pair: tuple[str, str], trained_on: Mapping[str, Any]) -> str:
     return ""
 
 
-NEEDS = {"hub": ("repo", "revision"), **dict.fromkeys(("parquet", "jsonl", "folder"), ("path",)), "world": ("count",)}
+NEEDS = {
+    "hub": ("repo", "revision"),
+    **dict.fromkeys(("parquet", "jsonl", "folder", "inter_gps"), ("path",)),
+    "world": ("count",),
+}
 ASKED = {"teacher": ("teacher", "extractor"), "responses": ("extractor",)}  # the other origins need no model
 
 

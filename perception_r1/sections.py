@@ -72,14 +72,15 @@ class Columns:
 class Problems:
     """Where problems come from: the embedded world, a dataset of the hub, or files of one's own."""
 
-    source: Literal["world", "hub", "parquet", "jsonl", "folder"] = "world"
+    source: Literal["world", "hub", "parquet", "jsonl", "folder", "inter_gps"] = "world"
     count: Number = 0  # 0: all that there are
     seed: int = 0
     questions: tuple[Literal["cmp", "max", "diff"], ...] = ("cmp", "max", "diff")  # world
     repo: str = ""  # hub
     revision: str = ""  # hub; a commit, so that the data cannot change under a name
     split: str = "train"  # of the hub, or of the rows that say theirs; "": all of these
-    path: str = ""  # parquet, jsonl: a file or a folder of them; folder: pictures beside a metadata.jsonl or .csv
+    path: str = ""  # parquet, jsonl: a file or a folder of them; folder: pictures beside a metadata.jsonl or .csv;
+    # inter_gps: train/NUMBER/data.json and what belongs to it, as Geometry3K was released
     columns: Columns = Columns()
     strict: bool = field(default=False, metadata=_UNSAID)  # a row that cannot be used ends the run
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from perception_r1.annotate.problems import Given, GivenKind, Refusal, Taken, taken
+from perception_r1.annotate.sources import content_of
 from perception_r1.errors import BadProblem
 from perception_r1.records import Problem
 from perception_r1.sections import Origin, identity
@@ -28,7 +30,8 @@ KINDS: dict[Origin, tuple[GivenKind, ...]] = {
 def read_problems(job: Job) -> Run:
     """The finished run; its outputs are problems, refusals and, of data sets, what is given beside the problems."""
     settings, kinds = job.config.annotate.problems, KINDS[job.config.annotate.origin]
-    config = {**identity(settings), "given": list(kinds)}
+    config = {**identity(settings), "given": list(kinds), "path": Path(settings.path).name}
+    config["content"] = content_of(settings)
 
     def body(work: Any) -> dict[str, Any]:
         refusals: list[Refusal] = []

@@ -5,6 +5,7 @@ import io
 import json
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from PIL import Image
 from perception_r1 import sections
 from perception_r1.annotate.golds import normalised, unproven
 from perception_r1.annotate.problems import Given, Refusal, Taken, load_problems, taken
+from perception_r1.annotate.sources import content_of
 from perception_r1.errors import BadProblem, ConfigError
 from perception_r1.records import Problem
 from perception_r1.table import rows_in
@@ -72,6 +74,80 @@ def test_a_folder_of_pictures_has_a_list_beside_them(tmp_path: Path, listed: str
     (tmp_path / listed).write_text(text + "\n")
     (only,) = load_problems(sections.Problems(source="folder", path=str(tmp_path)))
     assert (only.images, only.question, only.source) == ((PNG,), "<image>How long is AB, in cm?", tmp_path.name)
+
+
+def released(folder: Path, number: int, split: str = "train", **said: Any) -> None:
+    """A problem as Inter-GPS released Geometry3K."""
+    place = folder / split / str(number)
+    place.mkdir(parents=True)
+    problem = {"compact_text": "Find AB.", "problem_text": "Find A B.", "choices": ["30", "40"], "answer": "B"}
+    more = {"id": number, "data_type": split, "source": "textbook1_chapter_7.pdf", "precise_value": [30.0, 40.0]}
+    (place / "data.json").write_text(json.dumps(problem | more | said))
+    forms = {"diagram_logic_form": ["Equals(LengthOf(Line(A, B)), x+5)", ""], "circle_instances": [""]}
+    (place / "logic_form.json").write_text(json.dumps(forms))
+    (place / "img_diagram.png").write_bytes(PNG)
+    (place / "img_diagram_point.png").write_bytes(picture(size=(5, 5)))
+
+
+def test_geometry3k_is_read_as_inter_gps_released_it(tmp_path: Path) -> None:
+    for number in (10, 9):
+        released(tmp_path, number)
+    released(tmp_path, 2401, "test")
+    settings = sections.Problems(source="inter_gps", path=str(tmp_path))
+    first, second = taken(settings, ("logic_form",))
+    assert isinstance(first, Taken) and isinstance(second, Taken)
+    assert (first.problem.id, second.problem.id) == ("9", "10")
+    assert (first.problem.question, first.problem.choices) == ("<image>Find AB.", ("30", "40"))
+    assert (first.problem.answer, first.problem.answer_type, first.problem.images) == ("B", "letter", (PNG,))
+    assert first.given == (Given("9", "logic_form", 0, "Equals(LengthOf(Line(A, B)), x+5)"),)
+    (named, _) = load_problems(replace(settings, columns=sections.Columns(images="img_diagram_point")))
+    assert named.images == (picture(size=(5, 5)),)
+    assert [one.split for one in load_problems(replace(settings, split=""))] == ["heldout", "train", "train"]
+
+
+def test_a_damaged_release_is_refused_by_its_place(tmp_path: Path) -> None:
+    for number in (1, 2, 3, 4):
+        released(tmp_path, number)
+    (tmp_path / "train" / "1" / "data.json").write_text("{")
+    (tmp_path / "train" / "2" / "img_diagram.png").unlink()
+    (tmp_path / "train" / "3" / "logic_form.json").write_text("[]")
+    refusals: list[Refusal] = []
+    assert [one.id for one in load_problems(sections.Problems(source="inter_gps", path=str(tmp_path)), refusals)] == [
+        "4"
+    ]
+    reasons = [one.reason for one in refusals]
+    assert reasons[0].startswith("1/data.json: no JSON: ")
+    assert "there is no file 'train/2/img_diagram.png'" in reasons[1]
+    assert reasons[2] == "3/logic_form.json: no JSON object but list"
+    with pytest.raises(ConfigError, match=r"expected train/NUMBER/data\.json"):
+        list(load_problems(sections.Problems(source="inter_gps", path=str(tmp_path / "nowhere"))))
+
+
+@pytest.mark.parametrize("name", ["a" * 5_000, "a\0b", "loop"])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    refusals: list[Refusal] = []
+    settings = jsonl(tmp_path, LINE, {**LINE, "images": name})
+    assert len(list(load_problems(settings, refusals))) == 1
+    assert len(refusals) == 1
+    assert len(content_of(settings)) == 64
+
+
+def test_the_digest_of_ones_own_files_is_of_all_that_they_hold(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    settings = jsonl(tmp_path, LINE)
+    before = content_of(settings)
+    assert content_of(jsonl(tmp_path / "other", LINE)) == before, "wherever they lie"
+    (tmp_path / "a.png").write_bytes(picture(size=(5, 5)))
+    assert content_of(settings) != before, "a picture that a row names"
+    assert content_of(jsonl(tmp_path, {**LINE, "answer": "6"})) != before
+    assert content_of(parquet(tmp_path, ROW)) != content_of(parquet(tmp_path, ROW, ROW))
+    released(tmp_path, 1)
+    release = sections.Problems(source="inter_gps", path=str(tmp_path))
+    before = content_of(release)
+    (tmp_path / "train" / "1" / "logic_form.json").write_text("{}")
+    assert content_of(release) != before
+    assert content_of(sections.Problems(source="hub", repo="a/b", revision="c")) == ""
 
 
 def test_a_folder_without_a_list_says_what_to_write(tmp_path: Path) -> None:

@@ -93,6 +93,15 @@ def test_a_finished_annotation_is_found_without_what_only_measuring_and_the_page
     assert not [name for name in ("scipy", "PIL", "datasets", "aiohttp") if f"'{name}'" in run.stdout]
 
 
+def test_a_file_that_has_changed_is_read_again(tmp_path: Path) -> None:
+    sets = (*data(tmp_path), "annotate.origin=logic_forms")
+    assert annotated(tmp_path, sets=sets)[0] == 0
+    path = tmp_path / "data.jsonl"
+    path.write_text(path.read_text().replace("Line(A, B)), 12", "Line(A, B)), 13"))
+    assert annotated(tmp_path, sets=sets)[0] == 0
+    assert {a["text"] for a in rows(tmp_path, "annotations") if a["type"] == "length"} == {"AB is 13."}
+
+
 def test_ready_annotations_and_chains_of_thought_of_a_data_set_are_taken(tmp_path: Path) -> None:
     sets = data(tmp_path)
     assert annotated(tmp_path, sets=(*sets, "annotate.origin=annotations"))[0] == 0

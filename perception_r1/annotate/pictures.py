@@ -46,6 +46,17 @@ def _found(value: Any, where: str, folder: Path | None) -> tuple[bytes, str]:
     return _read(folder, said, where), said
 
 
+def file_of(value: Any, folder: Path) -> Path | None:
+    """The file that holds the picture, where it is one inside the folder."""
+    name = (None if value.get("bytes") else value.get("path")) if isinstance(value, Mapping) else value
+    if not isinstance(name, str) or not name or name.startswith("data:"):
+        return None
+    try:
+        return _inside(folder, name, "")
+    except BadProblem:
+        return None
+
+
 def _of_uri(uri: str, where: str) -> bytes:
     try:
         return base64.b64decode(uri.partition(";base64,")[2], validate=True)
@@ -54,15 +65,24 @@ def _of_uri(uri: str, where: str) -> bytes:
 
 
 def _read(folder: Path, name: str, where: str) -> bytes:
-    """The file of that name; links and dots may not lead out of the folder."""
-    home, path = folder.resolve(), (folder / name).resolve()
-    if not path.is_relative_to(home):
-        raise BadProblem(f"{where}: {name!r} leads out of {folder}; put the picture inside")
-    if not path.is_file():
-        raise BadProblem(f"{where}: there is no file {name!r} in {folder}")
+    path = _inside(folder, name, where)
     if path.stat().st_size > MOST_BYTES:
         raise BadProblem(f"{where}: {name!r} has {path.stat().st_size:,} bytes, more than {MOST_BYTES:,}")
     return path.read_bytes()
+
+
+def _inside(folder: Path, name: str, where: str) -> Path:
+    """The file of that name; links and dots may not lead out of the folder."""
+    try:
+        home, path = folder.resolve(), (folder / name).resolve()
+        inside, there = path.is_relative_to(home), path.is_file()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, with a zero in it, or a link to itself
+        raise BadProblem(f"{where}: {name[:80]!r} is no name of a file: {error}"[:300]) from None
+    if not inside:
+        raise BadProblem(f"{where}: {name!r} leads out of {folder}; put the picture inside")
+    if not there:
+        raise BadProblem(f"{where}: there is no file {name!r} in {folder}")
+    return path
 
 
 def _opened(data: bytes, name: str, where: str) -> bytes:

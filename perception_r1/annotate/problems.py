@@ -1,4 +1,4 @@
-"""Problems in: from the embedded world, the hub, Parquet or JSON lines, or a folder of pictures.
+"""Problems in: from the embedded world, the hub, Parquet or JSON lines, a folder of pictures or of problems.
 
 images     [{"bytes": b"\\x89PNG…"}]     required, one or a list; PNG and JPEG stay as they are, others become PNG
 problem    <image>How long is AB?       required; a mark for each image, or none at all: then they come first
@@ -121,12 +121,14 @@ class _Reader:
 
     def read(self) -> Iterator[Taken | Refusal]:
         """Every row of the wanted split."""
+        first = True
         for number, row in enumerate(self._rows):
             where, name = f"{self._name}, row {number}", ""
             try:
                 if isinstance(row, BadProblem):
                     raise row
-                self._check_columns(row, first=number == 0)
+                self._check_columns(row, first=first)
+                first = False
                 name = str(self._held(row, "id") or f"{self._name.rpartition('/')[2]}-{number:06}")
                 if self._wanted(split := self._split(row)):
                     yield self._taken(row, name, split)

@@ -1,16 +1,20 @@
-"""Rows of a data set with the name of where they stand: of the hub, of Parquet, of JSON lines, of a picture folder.
+"""Rows of a data set with the name of where they stand: of the hub, of Parquet, of JSON lines, of folders.
 
 A picture folder is one with a `metadata.jsonl` or `metadata.csv` beside the pictures, whose `file_name` (or whatever
 `columns.images` names) is a path inside the folder. What cannot be read as a row comes as a BadProblem in its place.
 """
 
 import csv
+import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from perception_r1 import sections
+from perception_r1.annotate.inter_gps import problem_files, problem_rows
+from perception_r1.annotate.pictures import file_of
 from perception_r1.errors import BadProblem, ConfigError
 
 METADATA = ("metadata.jsonl", "metadata.csv")
@@ -26,6 +30,8 @@ def rows_of(settings: sections.Problems) -> tuple[Rows, str]:
         return _hub(settings), settings.repo
     if settings.source == "folder":
         return _pictures(path), path.name
+    if settings.source == "inter_gps":
+        return problem_rows(path), path.name
     files = _files(path, settings.source)
     reader = _parquet if settings.source == "parquet" else _jsonl
     return (row for file in files for row in reader(file)), path.stem
@@ -34,9 +40,43 @@ def rows_of(settings: sections.Problems) -> tuple[Rows, str]:
 def folder_of(settings: sections.Problems) -> Path | None:
     """Where paths of pictures lead from; None where they are not followed."""
     path = Path(settings.path)
-    if settings.source == "folder":
+    if settings.source in ("folder", "inter_gps"):
         return path
     return (path if path.is_dir() else path.parent) if settings.source == "jsonl" else None
+
+
+def content_of(settings: sections.Problems) -> str:
+    """The digest of all that one's own files hold: they may change under their name. Of other sources it is empty."""
+    if settings.source in ("world", "hub"):
+        return ""
+    path, digest = Path(settings.path), hashlib.sha256()
+    home = path if path.is_dir() else path.parent
+    for file in (*_lists(settings), *_named(settings)):
+        with file.open("rb") as opened:
+            held = hashlib.file_digest(opened, "sha256").hexdigest()
+        digest.update(f"{os.path.relpath(file, home.resolve())} {held}\n".encode())
+    return digest.hexdigest()
+
+
+def _lists(settings: sections.Problems) -> Iterator[Path]:
+    """The files that rows are read from."""
+    path = Path(settings.path)
+    if settings.source == "inter_gps":
+        beside = ((file, file.with_name("logic_form.json")) for file in problem_files(path))
+        yield from (file.resolve() for pair in beside for file in pair if file.is_file())
+        return
+    files = [_list_of(path)] if settings.source == "folder" else _files(path, settings.source)
+    yield from (file.resolve() for file in files)
+
+
+def _named(settings: sections.Problems) -> Iterator[Path]:
+    """The pictures that rows name."""
+    if (folder := folder_of(settings)) is None:
+        return
+    for row in rows_of(settings)[0]:
+        held = row.get(settings.columns.images) if isinstance(row, Mapping) else None
+        found = (file_of(each, folder) for each in (held if isinstance(held, list) else [held]))
+        yield from (file for file in found if file)
 
 
 def _files(path: Path, kind: str) -> list[Path]:
@@ -76,15 +116,21 @@ def _line(line: bytes) -> Row | BadProblem:
 
 def _pictures(folder: Path) -> Rows:
     """The rows of a picture folder's list."""
-    lists = [folder / name for name in METADATA if (folder / name).is_file()]
-    if not lists:
+    listed = _list_of(folder)
+    for row in _jsonl(listed) if listed.suffix == ".jsonl" else _csv(listed):
+        named = isinstance(row, Mapping) and "images" not in row and row.get("file_name")
+        yield {**row, "images": [named]} if named and isinstance(row, Mapping) else row
+
+
+def _list_of(folder: Path) -> Path:
+    """The list beside the pictures; raises ConfigError where there is none."""
+    found = next((folder / name for name in METADATA if (folder / name).is_file()), None)
+    if not found:
         raise ConfigError(
             f"annotate.problems.path: there is no {' or '.join(METADATA)} in {folder}; write one with a row a problem: "
             "file_name, problem, answer"
         )
-    for row in _jsonl(lists[0]) if lists[0].suffix == ".jsonl" else _csv(lists[0]):
-        named = isinstance(row, Mapping) and "images" not in row and row.get("file_name")
-        yield {**row, "images": [named]} if named and isinstance(row, Mapping) else row
+    return found
 
 
 def _csv(path: Path) -> Rows:
