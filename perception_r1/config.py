@@ -8,6 +8,7 @@ same run changes. An unknown key is refused with the nearest known one.
 
 import dataclasses
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -277,6 +278,7 @@ NEEDS = {
     **dict.fromkeys(("parquet", "jsonl", "folder", "inter_gps"), ("path",)),
     "world": ("count",),
 }
+COMMIT = re.compile(r"[0-9a-f]{40}")
 ASKED = {"teacher": ("teacher", "extractor"), "responses": ("extractor",)}  # the other origins need no model
 
 
@@ -286,6 +288,12 @@ def _sizes(config: Config) -> Refusals:
     for name in NEEDS[problems.source]:
         if not getattr(problems, name):
             yield f"annotate.problems.{name}", f"source = {problems.source!r} needs it"
+    if problems.source == "hub" and problems.revision and not COMMIT.fullmatch(problems.revision):
+        yield (
+            "annotate.problems.revision",
+            f"{problems.repo} may change under {problems.revision!r}; name the commit (40 hex digits) that "
+            f"`git ls-remote https://huggingface.co/datasets/{problems.repo} HEAD` prints",
+        )
     if annotate.origin != "teacher" and problems.source == "world":
         yield (
             "annotate.origin",

@@ -107,6 +107,11 @@ def test_a_profile_changes_what_it_names_and_nothing_else() -> None:
         pytest.param("report.control='contrl'", "there is no arm 'contrl'", id="control"),
         pytest.param("endpoints.judge.model='gpt'", "needs a base_url", id="no-address"),
         pytest.param("annotate.problems.source='hub'", "annotate.problems.repo: source = 'hub' needs it", id="hub"),
+        pytest.param(
+            "annotate.problems={source='hub', repo='a/b', revision='main'}",
+            "a/b may change under 'main'; name the commit (40 hex digits) that `git ls-remote",
+            id="moving-data",
+        ),
         pytest.param("name='a b'", "name = 'a b'", id="name"),
         pytest.param("train.steps", "--set expects stage.field=value", id="no-value"),
     ],
