@@ -37,7 +37,20 @@ def _column(hint: Any) -> pa.DataType:
 
 def table_of(records: Sequence[Any], record: type) -> pa.Table:
     """The records as a table, also when there are none."""
-    return pa.Table.from_pylist([dataclasses.asdict(item) for item in records], schema=schema_of(record))
+    return pa.Table.from_pylist([_row(item) for item in records], schema=schema_of(record))
+
+
+def _row(record: Any) -> dict[str, Any]:
+    """The record as values that Arrow takes; dataclasses.asdict copies each of them, too."""
+    return {name: _value(getattr(record, name)) for name in record.__dataclass_fields__}
+
+
+def _value(value: Any) -> Any:
+    if value is None or type(value) in PLAIN:
+        return value
+    if isinstance(value, tuple | list):
+        return [_value(each) for each in value]
+    return _row(value) if dataclasses.is_dataclass(value) else value
 
 
 def records_of(rows: Iterable[dict[str, Any]], record: type) -> list[Any]:

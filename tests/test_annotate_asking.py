@@ -278,3 +278,12 @@ def test_every_failure_survives_the_journal(journal: Open) -> None:
     assert (bill.requests, bill.failures, bill.tokens, bill.usd) == (2, 2, 9, 0.5), (
         "a reply that was cut off is paid for"
     )
+
+
+def test_a_reply_is_counted_once_wherever_it_is_held(journal: Open) -> None:
+    known = journal()
+    known.add("a", TimedOut("away"), keep=False)
+    known.add("a", Reply("said", 1, 2, 0.1, 0.0))
+    known.add("b", Reply("said", 1, 2, 0.1, 0.0))
+    assert len(known) == len(list(known)) == 2
+    assert len(journal()) == 2

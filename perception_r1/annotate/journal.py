@@ -43,11 +43,11 @@ class Journal:
             self._file.seek(0, os.SEEK_END)
 
     def __len__(self) -> int:
-        return len(self._memory.keys() | self._places.keys())
+        return len(self._memory) + len(self._places)  # a key is in one of them
 
     def __iter__(self) -> Iterator[Outcome]:
         """All replies."""
-        yield from (self[key] for key in sorted(self._memory.keys() | self._places.keys()))
+        yield from (self[key] for key in sorted((*self._memory, *self._places)))
 
     def __contains__(self, key: str) -> bool:
         return key in self._places or key in self._memory
@@ -64,12 +64,14 @@ class Journal:
         """Takes a reply in; one that is not worth keeping is known to this process only."""
         if self._file is None or not keep:
             self._memory[key] = outcome
+            self._places.pop(key, None)
             return
         place = self._file.seek(0, os.SEEK_END)
         line = json.dumps({"key": key, **_record(outcome)}).encode() + b"\n"
         while line:
             line = line[self._file.write(line) :]
         self._places[key] = place
+        self._memory.pop(key, None)
         if time.monotonic() - self._synced_s > SYNC_S:
             self._sync()
 
