@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-FILE = Path(__file__).parent / "recorded" / "cot.txt"
+FOLDER = Path(__file__).parent / "recorded"
 LINE = re.compile(r"(seen|stated|deduced): (.+?) \| (\w+)$")
 
 Label = Literal["seen", "stated", "deduced"]
@@ -23,9 +23,9 @@ class Recorded:
     statements: tuple[tuple[str, str, str], ...]
 
 
-def recorded() -> Iterator[Recorded]:
-    """All of them."""
-    for block in re.split(r"^=== ", FILE.read_text(), flags=re.MULTILINE)[1:]:
+def recorded(name: str = "cot.txt") -> Iterator[Recorded]:
+    """All of a file."""
+    for block in re.split(r"^=== ", (FOLDER / name).read_text(), flags=re.MULTILINE)[1:]:
         head, _, rest = block.partition("\n")
         question, _, rest = rest.removeprefix("Q: ").partition("\nR: ")
         response = rest[: re.search(r"\n(?=seen|stated|deduced)", rest).start()]

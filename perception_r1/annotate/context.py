@@ -8,23 +8,38 @@ An extractor that leaves out "therefore" makes a deduction look like a fact; the
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
+from perception_r1.annotate.arithmetic import follows
 from perception_r1.annotate.statements import NUMBER, POWERS, Key, Quantity, words_of
-from perception_r1.annotate.wording import BEHIND, EQUATION, INSIDE, LAW, QUOTED, SEES, SINCE, THUS, TOLD, WORKED
+from perception_r1.annotate.wording import (
+    BEHIND,
+    EQUATION,
+    INSIDE,
+    KNOWLEDGE,
+    LAW,
+    QUOTED,
+    RESULT,
+    SEES,
+    SINCE,
+    THUS,
+    TOLD,
+    WORKED,
+)
 
 THOUGHT = re.compile(r"<answer>.*|</?think>", re.DOTALL)
+ANSWER = re.compile(r"<answer>.*?(?:</answer>|$)", re.DOTALL)
 DRESS = re.compile(r"[*#`|$]|\\[()\[\]]")
 SENTENCES = re.compile(r"\n+|(?<=[.;!?])(?!\d)\s+|[。；！？]|(?<=\d)\s+(?=[A-Z][a-z])")  # a value may end one
-COMMAS = re.compile(r"(?<!\d),(?!\d{3})\s*(?![^()]*\))|(?<=\d),\s+(?![^()]*\))|，|、|(?<=\w):\s")
+COMMAS = re.compile(r"(?<!\d),(?!\d{3})\s*(?![^()]*\))|(?<=\d),\s+(?![^()]*\))|，|、|(?<=\w):\s|(?<=므로)\s|(?<=ので)")
 EXPRESSION = re.compile(r"\d*[a-z]\s*[-+−]\s*\d+(?:\.\d+)?\b(?!\s*[=≈])")  # 3x + 5 says nothing of a 5
 LONGEST = 1_000  # of a sentence, in characters: what is longer is no sentence, and the patterns take their time with it
 ENOUGH = 0.75  # of a fact's words, for a clause to be about it
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Clause:
     """A piece of a sentence: its words, its numbers, and how it comes to what it says."""
 
@@ -33,6 +48,13 @@ class Clause:
     concludes: bool
     sees: bool = False
     reckons: bool = False
+    sentence: frozenset[str] = frozenset()  # the words of all of it
+    reasons: bool = False  # it concludes, or gives a reason, a law or a sum: what comes behind it may be worked out
+
+    @cached_property
+    def mentioned(self) -> frozenset[float]:
+        """All numbers in it."""
+        return frozenset(float(word) for word in self.words if NUMBER.fullmatch(word))
 
 
 def clauses(text: str) -> list[Clause]:
@@ -42,9 +64,20 @@ def clauses(text: str) -> list[Clause]:
     return [clause for sentence in sentences if sentence for clause in _of(sentence)]
 
 
-def is_concluded(key: Key, said: list[Clause]) -> bool:
-    """Whether every clause that says it concludes it; not so where none does, and nothing can be told."""
-    if isinstance(key, Quantity) and _is_reckoned(key.number, said):
+def answers(text: str) -> frozenset[float]:
+    """The numbers of the answer that a chain of thought ends in."""
+    found = ANSWER.search(text)
+    return _numbers(words_of(DRESS.sub(" ", found[0]).replace("boxed", " "))) if found else frozenset()
+
+
+def is_concluded(
+    key: Key, said: list[Clause], asked: frozenset[float] = frozenset(), ends: frozenset[float] = frozenset()
+) -> bool:
+    """Whether every clause that says it concludes it; not so where none does, and nothing can be told.
+
+    `asked` are the numbers of the question, which one may reckon with, `ends` those of the answer.
+    """
+    if isinstance(key, Quantity) and (_is_reckoned(key.number, said) or _follows(key.number, said, asked, ends)):
         return True
     about = _about_number(key, said) if isinstance(key, Quantity) else _about_words(frozenset(key.content), said)
     return bool(about) and all(clause.concludes for clause in about)
@@ -56,14 +89,28 @@ def _is_reckoned(number: float, said: list[Clause]) -> bool:
     return bool(with_it) and with_it[0].reckons and not any(clause.sees for clause in with_it)
 
 
+def _follows(number: float, said: list[Clause], asked: frozenset[float], ends: frozenset[float]) -> bool:
+    """Whether it comes in, unseen, once there was reasoning, and is the answer or follows from the numbers before."""
+    first = next((place for place, clause in enumerate(said) if number in clause.mentioned), None)
+    if first is None or number not in said[first].numbers or number in asked:  # put in, not worked out
+        return False
+    if any(clause.sees for clause in said if number in clause.mentioned):
+        return False
+    if not any(clause.reasons for clause in said[: first + 1]):
+        return False
+    before = asked.union(*(clause.mentioned for clause in said[: first + 1])) - {number}
+    return number in ends or follows(number, before)
+
+
 def _about_number(key: Quantity, said: list[Clause]) -> list[Clause]:
     """The clauses with the number, and of these the ones that name most of the thing."""
     same = [clause for clause in said if key.number in clause.numbers]
     subject = frozenset(key.subject)
     names = frozenset(word for word in subject if word.isupper())
-    named = [clause for clause in same if names <= clause.words] if names else same
-    most = max((len(subject & clause.words) for clause in named), default=0)
-    return [one for one in named if len(subject & one.words) == most] if 2 * most >= len(subject) and named else same
+    near = {clause: clause.words for clause in same if names <= clause.words}
+    near = near or {clause: clause.sentence for clause in same if names <= clause.sentence}  # "R is like Q, so it is 7"
+    most = max((len(subject & words) for words in near.values()), default=0)
+    return [one for one, words in near.items() if len(subject & words) == most] if 2 * most >= len(subject) else same
 
 
 def _about_words(content: frozenset[str], said: list[Clause]) -> list[Clause]:
@@ -75,7 +122,8 @@ def _about_words(content: frozenset[str], said: list[Clause]) -> list[Clause]:
 
 @lru_cache(maxsize=16_384)
 def _of(sentence: str) -> tuple[Clause, ...]:
-    return tuple(_parted(sentence))
+    whole = frozenset(words_of(sentence))
+    return tuple(replace(clause, sentence=whole) for clause in _parted(sentence))
 
 
 def _parted(sentence: str) -> Iterator[Clause]:
@@ -87,12 +135,13 @@ def _parted(sentence: str) -> Iterator[Clause]:
         bare = QUOTED.sub(" ", piece)
         if SINCE.search(bare):
             after_since = True
-            yield _clause(piece, False)
+            yield replace(_clause(piece, False), reasons=True)
             continue
         concludes |= after_since or by_law or bool(THUS.search(bare))
         follows = number + 1 < len(pieces) and BEHIND.match(pieces[number + 1].strip()) is not None
         reasoned = (concludes or follows) and not SEES.search(bare) and not TOLD.search(bare)
-        yield _clause(piece, reasoned)
+        made = _clause(piece, reasoned)
+        yield replace(made, reasons=concludes or made.reckons or bool(RESULT.search(bare) or KNOWLEDGE.search(bare)))
 
 
 def _pieces(sentence: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from perception_r1 import sections
-from perception_r1.annotate.context import Clause, clauses, is_concluded
+from perception_r1.annotate.context import Clause, answers, clauses, is_concluded
 from perception_r1.annotate.extract import Found
 from perception_r1.annotate.statements import NUMBER, Key, Quantity, key_of, words_of
 from perception_r1.annotate.wording import (
@@ -26,6 +26,7 @@ from perception_r1.annotate.wording import (
     LAW,
     PARTS,
     QUOTED,
+    RANKED,
     RESULT,
     SEES,
     SINCE,
@@ -35,12 +36,15 @@ from perception_r1.records import Annotation, FactType, Problem, Trajectory
 
 SENTENCES = re.compile(r"[.;?!。](?!\d)")
 CLAUSES = re.compile(
-    r",|:(?!\d)|\b(?:if|given|where|when|with|such that|sachant que|sapendo che|sabiendo que)\b", re.IGNORECASE
+    r",|:(?!\s*\d)|\b(?:if|given|where|when|with|such that|sachant que|sapendo che|sabiendo que)\b", re.IGNORECASE
 )
 DOUBTS = re.compile(r"\s*(?:is|are|does|do|can|has|have)\b", re.IGNORECASE)  # a yes-or-no question gives nothing away
 APPOSITION = re.compile(r"\s*(?:the|a|an)\b", re.IGNORECASE)
 ARTICLE = re.compile(r"^\W*A (?=[a-z])")
 NAMES = re.compile(r"\b[A-Z]{1,4}\b")
+GENERAL = {45.0, 60.0, 90.0, 180.0, 360.0, 540.0, 720.0}
+FEW = 12
+LISTED = 2  # numbers, of which the largest is one
 ASKS = re.compile(r"\s*(?:what|which|how|who|where|find|determine|calculate|compute|solve|choose)\b", re.IGNORECASE)
 
 
@@ -173,26 +177,42 @@ def _is_the_only_number_of(quantity: Quantity, words: tuple[str, ...]) -> bool:
     return numbers == [quantity.number] and set(quantity.subject) <= set(words)
 
 
-def told_in(texts: Mapping[str, str]) -> dict[str, list[Clause]]:
-    """The clauses of each trajectory."""
-    return {trajectory: clauses(text) for trajectory, text in texts.items()}
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A trajectory: its clauses, and the numbers of its answer."""
+
+    clauses: list[Clause]
+    ends: frozenset[float]
 
 
-def deduced(problem: Problem, facts: list[Fact], told: Mapping[str, list[Clause]]) -> dict[Key, str]:
+NOTHING = Told([], frozenset())
+
+
+def told_in(texts: Mapping[str, str]) -> dict[str, Told]:
+    """The trajectories, taken apart."""
+    return {trajectory: Told(clauses(text), answers(text)) for trajectory, text in texts.items()}
+
+
+def deduced(problem: Problem, facts: list[Fact], told: Mapping[str, Told]) -> dict[Key, str]:
     """The facts that were concluded: by their words, by how the trajectories came to them, or by comparing numbers."""
     numbers = [fact.key for fact in facts if isinstance(fact.key, Quantity)]
     known = {name for fact in facts if any(map(NUMBER.fullmatch, words_of(fact.text))) for name in _names(fact.key)}
+    asked = frozenset(float(word) for word in words_of(problem.question) if NUMBER.fullmatch(word))
     return {
         fact.key: "deduction"
         for fact in facts
-        if _says_so(fact, numbers) or _is_comparison(fact, known) or _came_to(fact, told)
+        if _says_so(fact, numbers) or _is_comparison(fact, known, numbers) or _came_to(fact, told, asked)
     }
 
 
 def _says_so(fact: Fact, numbers: list[Quantity]) -> bool:
     """Whether the statement itself concludes, reckons, or knows."""
     text = QUOTED.sub("", fact.text)
-    if KNOWLEDGE.search(text) and not _names(key_of(ARTICLE.sub("", text))):
+    if (
+        (KNOWLEDGE.search(text) or _is_whole(fact))
+        and _may_be_general(fact)
+        and not _names(key_of(ARTICLE.sub("", text)))
+    ):
         return True
     if any(pattern.search(text) for pattern in (THUS, LAW, EQUATION, PARTS, BOUNDS)) or SINCE.search(text):
         return True
@@ -203,19 +223,36 @@ def _says_so(fact: Fact, numbers: list[Quantity]) -> bool:
     return any(other.number == fact.key.number for other in numbers if other != fact.key)
 
 
-def _came_to(fact: Fact, told: Mapping[str, list[Clause]]) -> bool:
+def _is_whole(fact: Fact) -> bool:
+    """A sum of angles: what it is the sum of is no matter."""
+    return fact.type in ("angle", "relation") and bool({"180", "360"} & set(words_of(fact.text)))
+
+
+def _may_be_general(fact: Fact) -> bool:
+    """Whether its number, if it has one, is one that things have by their nature: sides, corners, whole angles."""
+    return not isinstance(fact.key, Quantity) or fact.key.number in GENERAL or abs(fact.key.number) <= FEW
+
+
+def _came_to(fact: Fact, told: Mapping[str, Told], asked: frozenset[float]) -> bool:
     """Whether most of the trajectories that say it conclude it."""
     if SEES.search(fact.text):
         return False
-    concluded = sum(is_concluded(fact.key, told.get(trajectory, [])) for trajectory in fact.trajectories)
+    said = [told.get(trajectory, NOTHING) for trajectory in fact.trajectories]
+    concluded = sum(is_concluded(fact.key, one.clauses, asked, one.ends) for one in said)
     return 2 * concluded > len(fact.trajectories)
 
 
-def _is_comparison(fact: Fact, known: set[str]) -> bool:
+def _is_comparison(fact: Fact, known: set[str], numbers: list[Quantity]) -> bool:
     """ "A is taller than B" follows where the heights of A and B are known; elsewhere it must have been seen."""
-    if isinstance(fact.key, Quantity) or not COMPARED.search(fact.text):
+    if not COMPARED.search(fact.text):
         return False
-    return bool(_names(fact.key)) and _names(fact.key) <= known
+    words = set(fact.key.subject if isinstance(fact.key, Quantity) else fact.key.content)
+    if names := _names(fact.key):
+        return names <= known and not isinstance(fact.key, Quantity)
+    if not RANKED.search(fact.text):
+        return False
+    measured = [one for one in numbers if one != fact.key and set(one.subject) & words]
+    return len(measured) > 1 or (bool(measured) and len(numbers) > LISTED)
 
 
 def _names(key: Key) -> set[str]:

@@ -32,6 +32,7 @@ REWRITES = tuple(
         (r"\\parallel|∥|\|\|", " parallel "),
         (r"\\perp|⊥", " perpendicular "),
         (r"\\cong|≅", " congruent "),
+        (r"°\s*[CF]\b", ""),
         (r"\^\s*\{?\s*\\circ\s*\}?|°", " degrees "),
         (r"\\[()\[\],;! ]|[$*`_{}]", " "),
         (r"(?<=\d),(?=\d{3}\b)", ""),
@@ -39,14 +40,19 @@ REWRITES = tuple(
         (r"=|≈|→|\b(?:equals|measures|is equal to)\b", " is "),
         (r"\b(?:ist|est|es|é|è|mide|mesure|misura|mede|vaut|beträgt|равен|равна|равно)\b|等于|为|是", " is "),
         (r"\b(?:Winkel|ángulo|angolo|ângulo|угол)\b|角(?=[A-Z\d])", " angle "),
-        (r"\b(?:paralela|parallèle|parallela) (?:a|à|alla)\b", " parallel "),
+        (r"\b(?:paral+el[oae]?s?|parallèles?|parallele|evenwijdig) (?:a|à|ao|al|alla|zu|aan)\b|平行于?", " parallel "),
+        (
+            r"\b(?:perpendic[ou]l?ar\w*|perpendiculaires?|senkrecht) (?:a|à|al|alla|zu|auf|to)\b|垂直于?",
+            " perpendicular ",
+        ),
         (r"\b(?:has|with) (?:an? |the )?(\w+) (?:of )?(?=-?\d)", r"\1 is "),
+        (r"(?<=\d)\s*(?:%|Ω|€|(?:percent|per cent|Prozent|pour cent|por ciento)\b)", ""),
         (r"(?<=\d)\s*(?:cm|mm|km|m|ft|feet|in|inch(?:es)?|units?|degrees?)\b(?: (?:tall|long|high|wide)\b)?", ""),
     )
 )
 # they carry no meaning between a thing and what is said of it; a capital A is a name
 EMPTY = {"the", "The", "an", "An", "of", "is", "are", "to", "has", "with", "length", "measure", "segment", "line"}
-EMPTY |= {"side", "that", "and"}
+EMPTY |= {"side", "that", "and", "there"}
 EMPTY |= {"o", "os", "el", "la", "le", "les", "der", "die", "das", "il", "lo", "do", "da", "de", "del", "du", "des"}
 MUTUAL = {"parallel", "perpendicular", "congruent", "similar", "equal", "tangent"}  # the same both ways
 COUNTING = {"are", "has", "have", "contains", "shows"}
