@@ -117,6 +117,20 @@ def test_a_torn_line_is_cut_off_and_asked_again(journal: Open, tmp_path: Path, t
     assert [whole[key].text for key in ("a.0", "b.0")] == ["A", "B"]  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(
+    "damaged", [b"\0\0\0\n", b'{"key": "a.0"}\n', b'{"key": "a.0", "failure": "Nonsense"}\n', b"[]\n"]
+)
+def test_a_damaged_line_takes_no_paid_reply_with_it(journal: Open, tmp_path: Path, damaged: bytes) -> None:
+    first = journal()
+    first.add("b.0", Reply("B", 1, 1, 0.0))
+    first.close()
+    path = tmp_path / "replies.jsonl"
+    path.write_bytes(damaged + path.read_bytes())
+    again = journal()
+    assert ("a.0" in again, "b.0" in again, len(again)) == (False, True, 1)
+    assert again["b.0"].text == "B"  # type: ignore[union-attr]
+
+
 def test_a_failure_to_get_a_reply_is_not_kept(journal: Open) -> None:
     silent = Talkative(lambda request, n: TimedOut("no answer within 1 s"))
     first = asker(silent, journal())

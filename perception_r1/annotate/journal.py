@@ -1,8 +1,8 @@
 """What was answered, by what was asked: written to disk before anything else is done with it.
 
 One line of JSON a reply. Whatever kills the process, the replies that were written are there, a line that was torn
-is cut off, and the next process asks for the rest. Only where each reply stands is held in memory. A kill loses
-nothing that was counted; a power cut loses a second.
+is cut off, one that was damaged is passed over, and the next process asks for the rest. Only where each reply stands is
+held in memory. A kill loses nothing that was counted; a power cut loses a second.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -87,17 +88,16 @@ class Journal:
         self._synced_s = time.monotonic()
 
     def _indexed(self, path: Path) -> int:
-        """Finds every whole line; returns where they end."""
+        """Finds every whole line; returns where they end. A damaged one takes none of those behind it along."""
         end = 0
         with path.open("rb") as file:
             for line in file:
-                try:
-                    key = json.loads(line)["key"] if line.endswith(b"\n") else None
-                except (ValueError, KeyError, TypeError):
-                    key = None
-                if key is None:
+                if not line.endswith(b"\n"):
                     break
-                self._places[key] = end
+                with suppress(ValueError, KeyError, TypeError, AttributeError):
+                    record = json.loads(line)
+                    _outcome(record)
+                    self._places[record["key"]] = end
                 end += len(line)
         return end
 

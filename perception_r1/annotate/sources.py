@@ -52,8 +52,11 @@ def content_of(settings: sections.Problems) -> str:
     path, digest = Path(settings.path), hashlib.sha256()
     home = path if path.is_dir() else path.parent
     for file in (*_lists(settings), *_named(settings)):
-        with file.open("rb") as opened:
-            held = hashlib.file_digest(opened, "sha256").hexdigest()
+        try:
+            with file.open("rb") as opened:
+                held = hashlib.file_digest(opened, "sha256").hexdigest()
+        except OSError as error:
+            raise ConfigError(f"annotate.problems: {file} cannot be read: {error.strerror}") from None
         digest.update(f"{os.path.relpath(file, home.resolve())} {held}\n".encode())
     return digest.hexdigest()
 
