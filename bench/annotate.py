@@ -1,11 +1,12 @@
 """How fast annotating asks a teacher, what that costs in CPU and memory, and what the paper's problems would take.
 
-python -m bench.annotate                       # both parts, a few minutes; writes bench/results/annotate.md
+python -m bench.annotate                       # all parts, a few minutes; writes bench/results/annotate.md
 python -m bench.annotate --requests 500 --problems 500
 
 The teacher is a stub in a process of its own that answers every request after 200 ms and has 256 places, so that no
 client can do more than 1,280 requests a second. Every request carries a picture of 200 KB, each another one. The
-stage is run as a user would, over a Parquet file of such pictures, then again, then killed halfway and gone on with.
+stage is run as a user would, over a Parquet file of such pictures, then again, then killed halfway and gone on with;
+and once over a longer file, for its memory. Python keeps its bytecode, as it does for a user.
 """
 
 import argparse
@@ -38,6 +39,7 @@ from perception_r1.records import Problem
 from perception_r1.world.embedded import tokens
 
 ROOT = Path(__file__).resolve().parent.parent
+BYTECODE = tempfile.TemporaryDirectory()  # what a process before has compiled
 RESULTS = Path(__file__).parent / "results" / "annotate.md"
 DELAY_S, PLACES, PICTURE = 0.2, 256, 200_000
 ANSWER = "<think>AB is 5. BC is 6.</think>\n<answer>\\boxed{5}</answer>"
@@ -205,7 +207,9 @@ def command(folder: Path, url: str, data: Path) -> list[str]:
 def run(words: list[str], stop: Any = None) -> tuple[float, float, float]:
     """Wall seconds, CPU seconds and MiB of a run; `stop` says when to kill it."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    process = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True)
+    kept = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(BYTECODE.name)}
+    environment = {**os.environ, **kept, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
     peak = 0.0
     while process.poll() is None:
         with contextlib.suppress(OSError):
@@ -220,8 +224,8 @@ def run(words: list[str], stop: Any = None) -> tuple[float, float, float]:
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, peak
 
 
-def staged(url: str, count: Any, problems: int) -> list[list[str]]:
-    """Rows of the table: the stage, the stage again, and the stage killed at half and gone on with."""
+def staged(url: str, count: Any, problems: int, long: int) -> list[list[str]]:
+    """Rows of the table: the stage, again, killed at half and gone on with, and over a long file."""
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder, data = Path(name), Path(name) / "data.parquet"
@@ -237,6 +241,8 @@ def staged(url: str, count: Any, problems: int) -> list[list[str]]:
         half = count.value + problems // 2
         row("killed when half of the teacher's requests were sent", "two", lambda: count.value >= half)
         row("gone on with", "two")
+        stored(data, long)
+        row(f"over {long:,} problems", "three")
     return rows
 
 
@@ -271,11 +277,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, nargs="+", default=[2_000, 10_000])
     parser.add_argument("--problems", type=int, default=2_000)
+    parser.add_argument("--long", type=int, default=10_000, help="problems of the run whose memory is looked at")
     options = parser.parse_args()
     with stub() as (url, count):
         load = os.getloadavg()[0]
         first = [asked(url, requests) for requests in options.requests]
-        second = staged(url, count, options.problems)
+        second = staged(url, count, options.problems, options.long)
     began = f"`python -m bench.annotate`: {described()}; load {load:.1f} when it began."
     limit = "The client against a stub of 200 ms and 256 places (1,280 requests/s), pictures of 200 KB"
     parts = {
