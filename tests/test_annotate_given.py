@@ -48,7 +48,9 @@ def test_a_logic_form_is_said_in_words(form: str, text: str, kind: FactType) -> 
     [
         "", "(", "Equals(", "Equals()", "Equals(LengthOf(Line(A,B)))", "Foo(A)", "Shaded(Shape($))",
         "Equals(RadiusOf(Circle(O, radius_0_0)), radius_0_0)", "Perpendicular(Line(A,B))", "Line(A,B) and more(",
-        "Equals(LengthOf(Line(A,B)), 5) trailing", "Perpendicular" * 500 + "(" * 500,
+        "Equals(LengthOf(Line(A,B)), 5) trailing", "Perpendicular" * 500 + "(" * 500, "Line(" * 5_000,
+        "Perpendicular(Line(B, A), Line(B, point_3))", "PointLiesOnLine(point_3, Line(A, B))",
+        "Equals(MeasureOf(Angle(A, point_3, B)), 30)",
     ],
 )  # fmt: skip
 def test_a_form_that_is_not_known_is_never_guessed_at(form: str) -> None:

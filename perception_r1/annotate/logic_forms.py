@@ -22,6 +22,7 @@ SHAPES = (
     "Triangle", "Quadrilateral", "Parallelogram", "Square", "Rectangle", "Rhombus", "Trapezoid", "Kite", "Polygon",
     "Pentagon", "Hexagon", "Heptagon", "Octagon",
 )  # fmt: skip
+MOST_BRACKETS = 100
 DEGREES = re.compile(r"-?\d+(?:\.\d+)?")
 
 
@@ -53,6 +54,8 @@ def said(form: str) -> tuple[str, FactType]:
 
 def parse(text: str) -> Form:
     """The form as a tree; a formula in an argument keeps its own brackets. Raises UnknownForm."""
+    if text.count("(") > MOST_BRACKETS:
+        raise UnknownForm(f"{text[:40]!r} has more than {MOST_BRACKETS} brackets")
     tokens = [token.strip() for token in TOKEN.findall(text) if token.strip()]
     form, rest = _form(tokens)
     if rest:
@@ -90,10 +93,12 @@ def _formula(start: str, tokens: list[str]) -> tuple[Form, list[str]]:
 
 def _name(form: Form) -> str:
     """A thing by its points: Line(A, B) is AB, Angle(A, B, C) is angle ABC."""
-    letters = "".join(_point(part) for part in form.parts if not VARIABLE.fullmatch(part.head))
+    if form.head == "Circle":
+        return f"circle {_point(form.parts[0])}"  # its second part is a name for the radius
+    letters = "".join(_point(part) for part in form.parts)
     if form.head == "Line":
         return letters if len(form.parts) == 2 else f"line {letters}"
-    if form.head in ("Angle", "Circle", "Arc", "Triangle", "Point", "Sector") or form.head in SHAPES:
+    if form.head in ("Angle", "Arc", "Triangle", "Point", "Sector") or form.head in SHAPES:
         return f"{form.head.lower()} {letters}"
     if not form.parts and form.head:
         return form.head
@@ -101,7 +106,11 @@ def _name(form: Form) -> str:
 
 
 def _point(form: Form) -> str:
-    return form.parts[0].head if form.head == "Point" and form.parts else form.head
+    """Its letter; raises UnknownForm for a point that only the parser has a name for."""
+    name = form.parts[0].head if form.head == "Point" and form.parts else form.head
+    if VARIABLE.fullmatch(name):
+        raise UnknownForm(f"{name} is no name that can be read in a diagram")
+    return name
 
 
 def _equals(form: Form) -> tuple[str, FactType]:
