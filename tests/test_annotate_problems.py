@@ -133,6 +133,12 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> N
     assert len(content_of(settings)) == 64
 
 
+def test_a_line_of_too_many_brackets_is_refused_like_any_other_that_is_no_json(tmp_path: Path) -> None:
+    refusals: list[Refusal] = []
+    assert len(list(load_problems(jsonl(tmp_path, LINE, "[" * 100_000), refusals))) == 1
+    assert [one.reason.partition(":")[0] for one in refusals] == ["no JSON"]
+
+
 def test_the_digest_of_ones_own_files_is_of_all_that_they_hold(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     settings = jsonl(tmp_path, LINE)

@@ -65,7 +65,7 @@ def _object(file: Path) -> dict[str, Any]:
     """The JSON object in a file."""
     try:
         found = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadProblem(f"{file.parent.name}/{file.name}: no JSON: {error}") from None
     if not isinstance(found, dict):
         raise BadProblem(f"{file.parent.name}/{file.name}: no JSON object but {type(found).__name__}")

@@ -112,7 +112,7 @@ def _jsonl(path: Path) -> Rows:
 def _line(line: bytes) -> Row | BadProblem:
     try:
         row = json.loads(line)
-    except ValueError as error:  # neither JSON nor UTF-8
+    except (ValueError, RecursionError) as error:  # neither JSON nor UTF-8, or 1,000 brackets deep
         return BadProblem(f"no JSON: {error}")
     return row if isinstance(row, dict) else BadProblem(f"no JSON object but {type(row).__name__}")
 
