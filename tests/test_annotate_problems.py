@@ -133,6 +133,15 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> N
     assert len(content_of(settings)) == 64
 
 
+@pytest.mark.parametrize("field", ["problem", "id", "source", "diagram_logic_form"])
+def test_half_a_character_refuses_its_row(tmp_path: Path, field: str) -> None:
+    settings = jsonl(tmp_path, {**LINE, "diagram_logic_form": ["A"]}, {**LINE, field: "x \ud800"})
+    refusals = [one for one in taken(settings, (), ("logic_form",)) if isinstance(one, Refusal)]
+    assert len(refusals) == 1
+    assert refusals[0].reason.startswith("half a character")
+    assert f"{refusals[0].problem} {refusals[0].reason}".encode()
+
+
 def test_a_line_of_too_many_brackets_is_refused_like_any_other_that_is_no_json(tmp_path: Path) -> None:
     refusals: list[Refusal] = []
     assert len(list(load_problems(jsonl(tmp_path, LINE, "[" * 100_000), refusals))) == 1

@@ -133,7 +133,7 @@ class _Reader:
                 if self._wanted(split := self._split(row)):
                     yield self._taken(row, name, split)
             except BadProblem as reason:
-                yield Refusal(where, name, str(reason))
+                yield Refusal(where, _writable(name), _writable(str(reason)))
 
     def _held(self, row: Row, field: str) -> Any:
         return row.get(getattr(self._columns, field))
@@ -171,11 +171,12 @@ class _Reader:
         problem = self._problem(row, name, split)
         if reason := unproven(problem):
             raise BadProblem(reason)
+        given = tuple(one for kind in self._beside for one in _given(self._held(row, COLUMN_OF[kind]), kind, name))
+        texts = (name, problem.question, problem.answer, problem.source, problem.group, *problem.choices)
+        if strange := [text for text in (*texts, *(one.text for one in given)) if _writable(text) != text]:
+            raise BadProblem(f"half a character (\\ud800 to \\udfff) in {_writable(strange[0])[:80]!r}")
         self._seen.add(name)
-        return Taken(
-            problem,
-            tuple(given for kind in self._beside for given in _given(self._held(row, COLUMN_OF[kind]), kind, name)),
-        )
+        return Taken(problem, given)
 
     def _problem(self, row: Row, name: str, split: Split) -> Problem:
         """One row as a problem."""
@@ -208,6 +209,11 @@ def _given(value: Any, kind: GivenKind, problem: str) -> Iterator[Given]:
     for number, text in enumerate(parts):
         if text.strip():
             yield Given(problem, kind, number, text.strip())
+
+
+def _writable(text: str) -> str:
+    """The text as it can be stored: JSON may hold halves of characters, which no UTF-8 does."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _listed(value: Any) -> list[Any]:
