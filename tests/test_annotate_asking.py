@@ -15,6 +15,7 @@ from perception_r1 import sections
 from perception_r1.annotate import trajectories
 from perception_r1.annotate.asking import Asker, Bill, Question
 from perception_r1.annotate.extract import extract
+from perception_r1.annotate.extract import fit as extraction
 from perception_r1.annotate.journal import Journal
 from perception_r1.annotate.trajectories import ask_trajectories
 from perception_r1.endpoints import Reply, Request, open_endpoint
@@ -301,3 +302,25 @@ def test_a_reply_is_counted_once_wherever_it_is_held(journal: Open) -> None:
     known.add("b", Reply("said", 1, 2, 0.1, 0.0))
     assert len(known) == len(list(known)) == 2
     assert len(journal()) == 2
+
+
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        ('{"annotations": [{"text": "\ud800", "type": "length"}]}', "half a character"),
+        ('{"annotations": [{"text": "\\ud800", "type": "length"}]}', "Invalid JSON"),
+        (f'{{"annotations": [{{"text": "{"a" * 501}", "type": "length"}}]}}', "501 characters"),
+        ("[" * 100_000, "Invalid JSON"),
+    ],
+    ids=["half", "half-escaped", "endless", "deep"],
+)
+def test_what_cannot_be_a_statement_is_malformed(says: str, told: str) -> None:
+    failure = extraction(Reply(says, 1, 1, 0.0))
+    assert isinstance(failure, Malformed)
+    assert told in str(failure)
+
+
+def test_half_a_character_in_a_thought_is_malformed_and_stored_as_such() -> None:
+    failure = trajectories.fit(Reply("<think>\ud800</think>", 7, 5, 0.0))
+    assert isinstance(failure, Malformed)
+    assert (failure.prompt_tokens, failure.completion_tokens) == (7, 5)

@@ -11,12 +11,14 @@ import pydantic
 
 from perception_r1.annotate.asking import Asker, Bill, Question, Watch
 from perception_r1.annotate.journal import Journal, Outcome, key_of
+from perception_r1.annotate.trajectories import is_writable
 from perception_r1.endpoints import Endpoint, Reply, Request, reason_of
 from perception_r1.errors import EndpointError, Malformed
 from perception_r1.records import FactType, Problem, Trajectory
 
 PROMPT = Path(__file__).parent / "prompts" / "extractor.txt"
 FENCES = re.compile(r"<(?=/?(?:question|response)\b)", re.IGNORECASE)
+LONGEST = 500  # of a statement, in characters
 WARMER = 0.4  # a further attempt's temperature
 ANSWER = re.compile(r"<answer>.*|</?think>", re.DOTALL)
 
@@ -133,12 +135,16 @@ def extract(
 
 def fit(reply: Reply) -> Outcome:
     """The reply, or what is wrong with its form."""
+    if not is_writable(reply.text):
+        return Malformed("half a character in the reply")
     try:
         said = _parsed(reply)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         return Malformed(f"{place or 'the reply'}: {first['msg']}; got {str(first['input'])[:80]!r}")
+    if longest := max((len(one.text) for one in said if len(one.text) > LONGEST), default=0):
+        return Malformed(f"an annotation of {longest:,} characters, where a statement has at most {LONGEST}")
     return reply if all(one.text.strip() for one in said) else Malformed("an annotation without a text")
 
 

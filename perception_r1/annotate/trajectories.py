@@ -113,9 +113,16 @@ def fit(reply: Reply) -> Outcome:
     """The reply, or the failure that it is."""
     if not reply.text.strip():
         return _with_cost(Malformed("an empty reply"), reply)
+    if not is_writable(reply.text):
+        return _with_cost(Malformed("half a character in the reply"), reply)
     if DECLINES.match(reply.text):
         return _with_cost(Refused(f"the model declines: {' '.join(reply.text.split())[:80]}"), reply)
     return reply
+
+
+def is_writable(text: str) -> bool:
+    """Whether it can be stored: JSON may hold halves of characters, which no UTF-8 does."""
+    return text.encode("utf-8", "replace").decode() == text
 
 
 def _with_cost(failure: EndpointError, reply: Reply) -> EndpointError:
