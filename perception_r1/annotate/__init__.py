@@ -1,11 +1,11 @@
 """From problems to clean visual annotations.
 
-    sources, pictures, golds → problems      rows of a data set, checked one by one; the refused ones say why
-    journal, asking → trajectories, extract  a teacher's thoughts and an extractor's statements, each asked for once
-    logic_forms, given                       annotations that the data set has itself: no model is needed
-    statements, wording, context → hygiene   one row a fact; what is stated, deduced or contradicted is dropped
-    assembly, funnel, usage, page            put together, counted on the way, and shown
-    quality, review                          measured against what was drawn, or by people
+    sources, inter_gps, pictures, golds → problems      rows, checked one by one; the refused ones say why
+    journal, asking → trajectories, extract     a teacher's thoughts and an extractor's statements, each asked for once
+    logic_forms, given                          annotations that the data set has itself: no model is needed
+    statements, wording, arithmetic, context → hygiene  one row a fact; what is stated or deduced is dropped
+    assembly, funnel, usage, page               put together, counted on the way, and shown
+    quality, review                             measured against what was drawn, or by people
 
 Short, in a process of its own and without a store:
 
