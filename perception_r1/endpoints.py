@@ -82,6 +82,11 @@ def key_of(settings: sections.Endpoint) -> str:
             f"the endpoint of {settings.model} at {settings.base_url} takes its key from the environment variable "
             f"{settings.key_variable}, which is not set; export it"
         )
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(
+            f"the environment variable {settings.key_variable} holds no key: a line break or another character that "
+            "cannot be sent is in it; export it again"
+        )
     return key
 
 

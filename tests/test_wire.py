@@ -286,13 +286,13 @@ NOON = "Sat, 21 Nov 2026 12:00:00 GMT"
     ("headers", "seconds"),
     [
         pytest.param({}, None, id="nothing"),
-        pytest.param({"Retry-After": "3"}, 3.0, id="seconds"),
-        pytest.param({"Retry-After": "-3"}, 0.0, id="the-past"),
-        pytest.param({"Retry-After": "nan"}, None, id="nan"),
-        pytest.param({"Retry-After": "soon"}, None, id="words"),
-        pytest.param({"Retry-After": "Sat, 21 Nov 2026 12:00:07 GMT", "Date": NOON}, 7.0, id="the-servers-own-clock"),
-        pytest.param({"Retry-After": NOON, "Date": "Sat, 21 Nov 2026 12:00:07 GMT"}, 0.0, id="a-date-that-is-past"),
-        pytest.param({"Retry-After": "Sat, 99 Nov 999999 12:00:07 GMT"}, None, id="no-date"),
+        pytest.param({"retry-after": "3"}, 3.0, id="seconds"),
+        pytest.param({"retry-after": "-3"}, 0.0, id="the-past"),
+        pytest.param({"retry-after": "nan"}, None, id="nan"),
+        pytest.param({"retry-after": "soon"}, None, id="words"),
+        pytest.param({"retry-after": "Sat, 21 Nov 2026 12:00:07 GMT", "date": NOON}, 7.0, id="the-servers-own-clock"),
+        pytest.param({"retry-after": NOON, "date": "Sat, 21 Nov 2026 12:00:07 GMT"}, 0.0, id="a-date-that-is-past"),
+        pytest.param({"retry-after": "Sat, 99 Nov 999999 12:00:07 GMT"}, None, id="no-date"),
     ],
 )
 def test_how_long_a_server_tells_us_to_wait(headers: dict[str, str], seconds: float | None) -> None:
@@ -301,7 +301,7 @@ def test_how_long_a_server_tells_us_to_wait(headers: dict[str, str], seconds: fl
 
 def test_without_the_servers_clock_ours_is_used() -> None:
     date = email.utils.formatdate(time.time() + 30, usegmt=True)
-    told = told_to_wait_s({"Retry-After": date})
+    told = told_to_wait_s({"retry-after": date})
     assert told is not None and 25 < told <= 31
 
 

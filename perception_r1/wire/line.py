@@ -19,9 +19,10 @@ from perception_r1 import sections
 from perception_r1.endpoints import Reply
 from perception_r1.errors import EndpointError, Malformed, RateLimited, ServerFailed, TimedOut, Unreachable
 from perception_r1.metrics import Meter
+from perception_r1.wire.answer import Answer
 from perception_r1.wire.breaker import Breaker
 from perception_r1.wire.protocol import read, told_to_wait_s
-from perception_r1.wire.transport import Answer, Transport
+from perception_r1.wire.transport import Transport
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 8.0  # between attempts, doubling
 START_S = 4.0  # for a server to be found at the start: one that is dead must be known within 10 seconds

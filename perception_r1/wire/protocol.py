@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from perception_r1 import sections
 from perception_r1.endpoints import Reply, Request
 from perception_r1.errors import EndpointError, Malformed, RateLimited, Refused, ServerFailed, TimedOut, Truncated
-from perception_r1.wire.transport import Answer
+from perception_r1.wire.answer import Answer
 
 if TYPE_CHECKING:
     import openai
@@ -124,6 +124,8 @@ def _usage(said: Mapping[str, Any]) -> tuple[int, int]:
 def _of_status(where: str, answer: Answer) -> EndpointError:
     """The failure that an HTTP status stands for."""
     status, told = answer.status, f"{where} answered {answer.status}: {_complaint(answer.body)}"
+    if 300 <= status < 400 and "location" in answer.headers:
+        return Refused(f"{where} answered {status}: it is at {_short(answer.headers['location'])}; set base_url to it")
     if status == 429:
         return RateLimited(told)
     if status == 408:
@@ -141,11 +143,11 @@ def _complaint(body: bytes) -> str:
 
 def told_to_wait_s(headers: Mapping[str, str]) -> float | None:
     """The seconds of a Retry-After header, a number or a date; a date is held against the server's own clock."""
-    said = headers.get("Retry-After", "")
+    said = headers.get("retry-after", "")
     try:
         seconds = float(said)
     except ValueError:
-        date, now = _instant(said), _instant(headers.get("Date", ""))
+        date, now = _instant(said), _instant(headers.get("date", ""))
         seconds = date - (time.time() if now is None else now) if date is not None else float("nan")
     return max(0.0, seconds) if seconds == seconds else None
 
