@@ -18,11 +18,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import storage
 from bench.machine import described
@@ -36,6 +37,7 @@ from perception_r1.world.embedded import EmbeddedEndpoint
 BATCHES, RESPONSES, ANNOTATIONS = 2, 1024, 8
 DELAY_S, PLACES = 0.2, 256
 LIMIT = PLACES / DELAY_S
+KEPT = 8192  # bytes of a request: its end, where the ids stand
 RESULTS = Path(__file__).with_name("results") / "judge.md"
 FILLER = "Now we consider the figure once more and write down what follows from the given lengths. "
 
@@ -61,23 +63,50 @@ class Run:
         return 1000 * self.cpu_s / self.requests
 
 
-async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, places: asyncio.Semaphore) -> None:
-    """One kept connection of the stub: verdicts for whatever ids are asked for, after the delay."""
-    try:
-        while head := await reader.readuntil(b"\r\n\r\n"):
-            length = next(
-                (int(line[15:]) for line in head.lower().split(b"\r\n") if line[:15] == b"content-length:"), 0
-            )
-            body = await reader.readexactly(length)
-            said = b'{"object": "list", "data": []}'
-            if head.startswith(b"POST"):
-                async with places:
-                    await asyncio.sleep(DELAY_S)
-                said = _completion(body)
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(said))
-            writer.write(said)
-    except (asyncio.IncompleteReadError, ConnectionError):
-        writer.close()
+class _Stub(asyncio.Protocol):
+    """One kept connection of the stub: verdicts for whatever ids are asked for, after the delay.
+
+    It keeps no more of a request than its end, so that the server is not what is measured.
+    """
+
+    free = PLACES
+    waiting: ClassVar[deque["_Stub"]] = deque()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Awaits a request."""
+        self._transport, self._end, self._left = cast(asyncio.Transport, transport), b"", -1
+
+    def data_received(self, data: bytes) -> None:
+        """Counts what is still to come of the request."""
+        self._end = (self._end + data)[-KEPT:] if self._left >= 0 else self._end + data
+        if self._left < 0 and b"\r\n\r\n" in self._end:
+            head, _, data = self._end.partition(b"\r\n\r\n")
+            if head.startswith(b"GET"):
+                return self._say(b'{"object": "list", "data": []}')
+            self._left = int(head.lower().partition(b"content-length:")[2].split(maxsplit=1)[0])
+        self._left -= len(data) if self._left >= 0 else 0
+        if self._left == 0:
+            _Stub.waiting.append(self)
+            _Stub.take()
+        return None
+
+    @classmethod
+    def take(cls) -> None:
+        """Gives free places to who waits."""
+        while cls.free and cls.waiting:
+            cls.free -= 1
+            asyncio.get_running_loop().call_later(DELAY_S, cls.waiting.popleft().answer)
+
+    def answer(self) -> None:
+        """Says it, and gives the place back."""
+        _Stub.free += 1
+        self._say(_completion(self._end))
+        _Stub.take()
+
+    def _say(self, said: bytes) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(said)
+        self._end, self._left = b"", -1
+        self._transport.write(head + said)
 
 
 def _completion(body: bytes) -> bytes:
@@ -91,8 +120,7 @@ def _completion(body: bytes) -> bytes:
 
 
 async def _serve() -> None:
-    places = asyncio.Semaphore(PLACES)
-    server = await asyncio.start_server(lambda r, w: _answer(r, w, places), "127.0.0.1", 0, limit=1 << 26, backlog=4096)
+    server = await asyncio.get_running_loop().create_server(_Stub, "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

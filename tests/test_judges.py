@@ -336,6 +336,11 @@ def test_S7_the_order_of_the_facts_changes_with_the_response() -> None:  # noqa:
     assert first == {text for _, text in FACTS}
 
 
+def test_a_fact_that_cannot_be_encoded_is_judged_all_the_same() -> None:
+    told = Judge(Saying(embedded)).verdicts(thought("Look."), [("a", "Bar \ud800 is 7.")])
+    assert told == {"a": "absent"}
+
+
 def test_S6_the_prompt_holds_no_control_characters_and_names_its_digest() -> None:  # noqa: N802
     endpoint = Saying(embedded)
     Judge(endpoint).judge([Case(thought("\\frac{1}{2} \0"), FACTS)])

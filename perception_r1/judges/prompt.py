@@ -14,9 +14,7 @@ _PROMPTS = Path(__file__).parent / "prompts"
 RUBRICS = tuple(sorted(path.stem for path in _PROMPTS.glob("judge*.txt")))
 
 # Marks by which chat templates tell who speaks: inside a response they would be read as such by the server's tokenizer.
-_ROLES = re.compile(
-    r"(<)(?=\|)|(<)(?=/?(?:s|start_of_turn|end_of_turn|bos|eos)>)|(\[)(?=/?(?:INST|SYS)\])", re.IGNORECASE
-)
+_ROLES = re.compile(r"<(?=\||/?(?i:s|start_of_turn|end_of_turn|bos|eos)>)|\[(?=/?(?i:INST|SYS)\])")
 
 SCHEMA: Json = {
     "type": "object",
@@ -61,7 +59,8 @@ def rendered(
     """
     shown = _harmless(part)
     nonce = _nonce(shown, facts, attempt)
-    order = sorted(facts, key=lambda fact: _digest(nonce, fact), reverse=backwards)
+    mark = int(nonce, 16)
+    order = sorted(facts, key=lambda fact: _number(fact) ^ mark, reverse=backwards)
     by_id = {f"k{nonce[:3]}{number}": fact for number, fact in enumerate(order, 1)}
     lines = [f'{{"id": "{id}", "fact": {_quoted(fact)}}}' for id, fact in by_id.items()]
     text = _case().substitute(facts="\n".join(lines), nonce=nonce, response=shown, ids=", ".join(by_id))
@@ -99,6 +98,12 @@ def _quoted(fact: str) -> str:
     return json.dumps(_harmless(fact), ensure_ascii=False)
 
 
+@functools.lru_cache(1 << 16)
+def _number(fact: str) -> int:
+    """A number that a fact has in every request: the request's own mark puts the facts in its own order."""
+    return int(_digest(fact), 16)
+
+
 def _harmless(text: str) -> str:
     """The text with the marks of chat templates broken and without what cannot be sent."""
     sendable = text.encode("utf-8", "replace").decode("utf-8").replace("\0", "")
@@ -116,4 +121,4 @@ def _nonce(part: str, facts: Sequence[str], attempt: int) -> str:
 
 
 def _digest(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -10,6 +10,7 @@ import functools
 import itertools
 import random
 import threading
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -76,12 +77,17 @@ class Line:
         self._places = asyncio.Semaphore(settings.concurrency)
         self._breaker = Breaker()
         self._flights: dict[bytes | int, _Flight] = {}
+        self._submitted = deque[tuple[list[Asked], Done]]()
+        self._woken = False
         self._greeting: asyncio.Task[EndpointError | None] | None = None
         self._chance = random.Random()  # spreads the attempts of many clients; no reply depends on it
 
     def submit(self, asked: list[Asked], done: Done) -> None:
         """Begins the requests; the queue gets each one's number and outcome."""
-        self._loop.call_soon_threadsafe(self._begin, asked, done)
+        self._submitted.append((asked, done))
+        if not self._woken:  # to wake the loop takes as long as to begin a request
+            self._woken = True
+            self._loop.call_soon_threadsafe(self._begin_all)
 
     def forget(self, done: Done) -> None:
         """Ends what nobody but this queue waits for."""
@@ -95,6 +101,11 @@ class Line:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._transport.close()
+
+    def _begin_all(self) -> None:
+        self._woken = False  # first: what is submitted from here on wakes the loop again
+        while self._submitted:
+            self._begin(*self._submitted.popleft())
 
     def _begin(self, asked: Iterable[Asked], done: Done) -> None:
         self.meter.began()
@@ -177,7 +188,7 @@ class Line:
         """None where somebody answers at the address, asked once for all; a dead server must be known in seconds."""
         if self._greeting is None:
             self._greeting = self._loop.create_task(self._greet())
-        return await asyncio.shield(self._greeting)
+        return self._greeting.result() if self._greeting.done() else await asyncio.shield(self._greeting)
 
     async def _greet(self) -> EndpointError | None:
         started, attempt = self._now(), 0

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import openai
 
 MILLION = 1_000_000
+_SPELL = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 PLAIN = (string.ascii_letters + string.digits + "+/=:;,-.").encode()  # what JSON spells as it is
 
 
@@ -43,11 +44,11 @@ def encoded(model: str, request: Request) -> bytes:
     Pictures go round the JSON encoder, which takes longer for them than all else that a request costs.
     """
     body, pictures = body_of(model, request), list[bytes]()
+    if all(isinstance(message.get("content"), str) for message in request.messages):
+        return _SPELL(body).encode("ascii")
     mark = uuid.uuid4().hex  # in no text: it is made after all of them
     body["messages"] = [_without_pictures(message, mark, pictures) for message in body["messages"]]
-    text = json.dumps(body, separators=(",", ":")).encode("ascii")
-    if not pictures:
-        return text
+    text = _SPELL(body).encode("ascii")
     between = text.split(mark.encode())
     return b"".join(piece for pair in zip(between, [*pictures, b""], strict=True) for piece in pair)
 
