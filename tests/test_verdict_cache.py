@@ -193,3 +193,16 @@ def test_replies_that_leave_something_out_are_unhealthy_and_asked_again() -> Non
     judge.judge([Case(thought("Hm."), FACTS)])
     counts = judge.tally.counts()
     assert (counts.unhealthy, counts.asked_again, counts.unread, counts.asked) == (2, 1, 3, 3)
+
+
+def test_a_row_that_is_damaged_costs_no_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = remembering(tmp_path)
+    told = first.judge([CASE])
+    first.close()
+    with sqlite3.connect(tmp_path / "verdicts.db") as file:
+        file.execute("UPDATE verdicts SET facts = '{\"Bar A'")
+    file.close()
+    again = remembering(tmp_path)
+    assert again.judge([CASE]) == told
+    assert "verdicts.db cannot be read" in capsys.readouterr().err
+    again.close()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 BUSY_S = 30.0  # for another process to finish its write
 BUFFERED = 256  # rows; a run that is killed loses no more
 RECENT = 1 << 16  # cases that are kept in memory, too
+KNOWN: tuple[Verdict, ...] = ("supported", "contradicted", "absent")
 _SQL = Path(__file__).parent / "sql"
 _NOBODY = (None,) * 7
 
@@ -73,25 +74,39 @@ class VerdictCache:
         """By part and annotation, what the judge is known to say."""
         by_key = {_key(judge, part): part for part in parts}
         found: dict[str, dict[str, Found]] = {}
-        for key, facts, *asked in self._rows_of(list(by_key)):
-            told = found.setdefault(by_key[key], {})
+        for (key, *asked), facts in self._rows_of(list(by_key)):
             request = Asking(*asked) if asked[0] else None
-            for text, verdict, decided_by, evidence in json.loads(facts):
-                told[text] = Found(verdict, decided_by, evidence, request)
+            decided_by = "judge" if request else "matcher"
+            plain: dict[str, Found] = {known: Found(known, decided_by, "", request) for known in KNOWN}
+            told = {
+                text: plain[said] if type(said) is str else Found(said[0], decided_by, said[1], request)
+                for text, said in facts.items()
+            }
+            part = by_key[key]
+            found[part] = found[part] | told if part in found else told
         return found
 
-    def _rows_of(self, keys: list[str]) -> list[tuple[Any, ...]]:
+    def _rows_of(self, keys: list[str]) -> list[tuple[tuple[Any, ...], Any]]:
+        """The rows of the keys, and the facts that each one holds."""
         with self._lock:
             self._flush()
             try:
-                return self._file.execute(self._find, (json.dumps(keys),)).fetchall()
-            except sqlite3.Error as error:  # then the judge is asked
+                rows = self._file.execute(self._find, (json.dumps(keys),)).fetchall()
+                facts = json.loads(
+                    f"[{','.join(row[-1] for row in rows)}]"
+                )  # at once: equal annotations are one string
+                return [(row[:-1], each) for row, each in zip(rows, facts, strict=True)]
+            except (sqlite3.Error, ValueError, TypeError) as error:  # then the judge is asked
                 print(f"{self.path} cannot be read: {error}", file=sys.stderr)
                 return []
 
     def keep(self, judge: str, part: str, facts: Mapping[str, Found]) -> None:
         """Adds what is known about a response; the facts of one request, or of none."""
-        known = [[text, f.verdict, f.decided_by, f.evidence] for text, f in facts.items() if f.verdict != "unknown"]
+        known = {
+            text: [said.verdict, said.evidence] if said.evidence else said.verdict
+            for text, said in facts.items()
+            if said.verdict != "unknown"
+        }
         if not known:
             return
         asked = next(iter(facts.values())).asked

@@ -34,6 +34,9 @@ class Case:
     annotations: tuple[tuple[str, str], ...]
     truncated: bool = False  # known to have been cut off at the token limit
 
+    def __hash__(self) -> int:
+        return hash(self.response)  # which is made once; that of the annotations would be made at every look-up
+
 
 _UNREAD = Found("unknown", "the judge's reply gives no verdict for it", ask_again=True)
 _NO_REPLY = Found("unknown", "the endpoint gave no reply")
@@ -88,8 +91,9 @@ class Judge:
         whole: dict[Case, tuple[Judgement, ...]] = {}
         for case, part in parts.items():
             told = kept.get(part or "", {})
-            if told and all(text in told for _, text in case.annotations):
-                whole[case] = tuple(Judgement(id, *told[text][:4]) for id, text in case.annotations)
+            said = [(id, told.get(text)) for id, text in case.annotations] if told else [("", None)]
+            if all(found for _, found in said):
+                whole[case] = tuple([Judgement(id, *found[:4]) for id, found in said if found])
         self.cache.remember(self.digest, whole)
         return known | whole, kept
 

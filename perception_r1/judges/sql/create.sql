@@ -1,7 +1,7 @@
 CREATE TABLE IF NOT EXISTS verdicts (
     key TEXT NOT NULL,           -- digest of the judge and of the response's perception part
-    facts TEXT NOT NULL,         -- JSON: [[annotation, verdict, who decided, evidence], ...]
-    judge TEXT,                  -- the rest is null where the matcher decided
+    facts TEXT NOT NULL,         -- JSON: {annotation: verdict or [verdict, evidence], ...}
+    judge TEXT,                  -- null, as all that follows, where the matcher decided and no model
     model TEXT,
     prompt TEXT,
     latency_s REAL,

@@ -1,3 +1,3 @@
-SELECT key, facts, judge, model, prompt, latency_s, prompt_tokens, completion_tokens, asked
+SELECT key, judge, model, prompt, latency_s, prompt_tokens, completion_tokens, asked, facts
 FROM verdicts
 WHERE key IN (SELECT value FROM json_each(?))
