@@ -1,6 +1,7 @@
 """What goes wrong in training, and what it gets: a reason, a remedy, and no step that learns from it."""
 
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,30 @@ def test_a_judge_that_stays_down_is_not_waited_for_longer_than_the_patience() ->
     ((judgement,),) = judged(Down(0, 10**6), patience_s=0.1)
     assert judgement.verdict == "unknown"
     assert "the judge failed on 100% of this step's 1 verdicts" in judging.refusal([(judgement,)], 0.1)
+
+
+class Slow(Down):
+    """A judge that is down, and says so only after a while, as an endpoint does that waits by itself."""
+
+    def ask(self, requests: Any) -> Any:
+        time.sleep(0.3)
+        return super().ask(requests)
+
+
+def test_what_the_endpoint_waits_by_itself_counts_as_patience() -> None:
+    endpoint = Slow(0, 10**6)
+    judged(endpoint, patience_s=0.2)
+    assert endpoint.requests == 1, "the first time took longer than the patience"
+
+
+@pytest.mark.parametrize(
+    ("its_own", "trainings", "waits"), [(300.0, 60.0, 60.0), (5.0, 60.0, 5.0), (5.0, 0.0, 5.0), (300.0, 0.0, 10.0)]
+)
+def test_no_request_of_training_is_waited_for_longer_than_the_step_waits(
+    its_own: float, trainings: float, waits: float
+) -> None:
+    endpoint = Endpoint(model="m", base_url="http://h/v1", patience_s=its_own)
+    assert judging.patient(endpoint, Train(judge_patience_s=trainings)).patience_s == waits
 
 
 def test_a_judge_that_babbles_is_not_waited_for() -> None:

@@ -12,6 +12,7 @@ from perception_r1.judges import open_judge
 from perception_r1.models import open_model, open_processor
 from perception_r1.sections import Endpoint
 from perception_r1.train import base, checkpoints, data, parts, preflight
+from perception_r1.train.judging import patient
 from perception_r1.train.memory import advice, is_out_of_memory
 from perception_r1.train.server import policy_server
 from perception_r1.train.spec import RunSpec
@@ -56,7 +57,7 @@ def _trained(spec: RunSpec, folder: Path, checkpoint: Path | None) -> None:
     settings = spec.train
     processor = open_processor(folder, min_pixels=settings.min_pixels, max_pixels=settings.max_pixels)
     asked = judge_endpoint(spec)
-    judge = open_judge(asked, spec.judging, spec.verdicts) if asked else None
+    judge = open_judge(patient(asked, spec.train), spec.judging, spec.verdicts) if asked else None
     if judge and asked and asked.base_url:
         preflight.check_judge(judge)
     trainer = PerceptionTrainer(

@@ -1,19 +1,21 @@
 """The judge at work beside the trainer: asked as soon as completions are there, waited for when their reward is due.
 
-A judge that is down is waited for, with pauses that double, as long as `train.judge_patience_s` lasts.
+A judge that is down is waited for, with pauses that double, until `train.judge_patience_s` have passed since the step
+asked it; what its endpoint waits by itself counts.
 """
 
 import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perception_r1.judges import Case, Judge
 from perception_r1.records import Judgement
-from perception_r1.sections import Train
+from perception_r1.sections import Endpoint, Train
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
+HICCUP_S = 10.0  # for the retries of one request, however little is waited for a judge that is down
 DOWN = {"unreachable", "timedout", "ratelimited", "serverfailed", "theendpointgavenoreply"}  # it may be up again soon
 
 Judged = list[tuple[Judgement, ...]]
@@ -65,8 +67,8 @@ class Judging:
 
     def _insisted(self, cases: Sequence[Case]) -> Judged:
         """The judgements; a judge that is down is asked again until its time is up."""
-        judged, pause = self.judge.judge(cases), FIRST_PAUSE_S
         ends = time.monotonic() + self._train.judge_patience_s
+        judged, pause = self.judge.judge(cases), FIRST_PAUSE_S
         while (reason := refusal(judged, self._train.max_unknown)) and _is_down(judged):
             if time.monotonic() + pause > ends:
                 break
@@ -77,6 +79,11 @@ class Judging:
             for number, judgements in zip(again, self.judge.judge([cases[n] for n in again]), strict=True):
                 judged[number] = judgements
         return judged
+
+
+def patient(endpoint: Endpoint, train: Train) -> Endpoint:
+    """The judge's endpoint as training asks it: a request is waited for no longer than the step, but for a hiccup."""
+    return replace(endpoint, patience_s=min(endpoint.patience_s, max(train.judge_patience_s, HICCUP_S)))
 
 
 def refusal(judged: Sequence[Sequence[Judgement]], limit: float) -> str:
