@@ -25,6 +25,10 @@ def opened(stage: str, config: str, profile: str, overrides: Sequence[str], stor
     place = open_store(store or None, producer={"stage": stage, **_flow_run()})
     if stage in ("run", "evaluate"):
         _readable(loaded.evaluate, place)
+    if stage in ("run", "validate", "train") and loaded.validate.labels:
+        from perception_r1.validate import read_labels  # with scipy, which no other stage waits for
+
+        read_labels(Path(loaded.validate.labels))
     command = command_of(stage, config, profile, overrides, store, force)
     return Job(loaded, place, command, stage if force else "")
 

@@ -56,3 +56,19 @@ def test_the_layout_page_names_every_folder_of_a_store(store: storage.Store, roo
     storage.Log(root / "logs/rollouts/x/run").close()
     page = (ROOT / "docs/store.md").read_text()
     assert [path.name for path in root.iterdir() if path.name not in page] == []
+
+
+def test_the_sheet_of_the_judges_page_asks_each_pair_once_and_names_its_arm(tmp_path: Path) -> None:
+    (query,) = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "validate.md").read_text(), re.DOTALL)
+    store = storage.open_store(tmp_path)
+    facts = [{"problem": "p", "text": "Bar A is 7.", "dropped": ""}, {"problem": "p", "text": "x", "dropped": "vague"}]
+    store.put("annotations", "w", facts)
+    said = [(1, "same"), (1, "first"), (5, "middle"), (9, "last"), (9, "same")]
+    rows = [{"step": step, "problem": "p", "text": text, "truncated": False} for step, text in said]
+    store.put("rollouts", "w-accuracy-seed0", [*rows, {"step": 9, "problem": "p", "text": "cut", "truncated": True}])
+    found = storage.sql(query, store).fetchall()
+    assert {row[:5] for row in found if row[0] != "same"} == {
+        ("first", "Bar A is 7.", "", "", "base"),
+        ("last", "Bar A is 7.", "", "", "w-accuracy-seed0"),
+    }
+    assert len(found) == 3, "a response of both models is asked about once"

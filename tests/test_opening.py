@@ -95,3 +95,11 @@ def test_who_goes_on_goes_on_as_it_began(tmp_path: Path, monkeypatch: pytest.Mon
     )
     monkeypatch.setenv(SWITCH, "on")
     assert at("train", tmp_path).endswith("--profile quick")
+
+
+@pytest.mark.parametrize("stage", ["run", "validate", "train"])
+def test_labels_that_cannot_be_read_are_told_before_anything_is_done(stage: str, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("response,annotation,label\nBar A is 7.,Bar A is 7.,right\n")
+    with pytest.raises(ConfigError, match="line 2: label 'right' is unknown; known: supported, contradicted, absent"):
+        at(stage, tmp_path, f"validate.labels='{labels}'")

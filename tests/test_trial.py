@@ -223,6 +223,7 @@ def test_a_judge_that_never_says_a_word_ends_the_trial() -> None:
 
 def test_the_report_as_text_names_every_number_and_gate() -> None:
     text = as_text(trial(GOLD, [Entrant("judge", Judge(Saying(gullible)))], LIMITS)[1])
+    assert "Arms: not measured; it takes people's labels of both models' responses: docs/validate.md" in text
     for word in ("kappa", "sensitivity", "specificity", "precision", "f1", "mcc", "gwet_ac1", "pair_accuracy"):
         assert f"\n  {word} " in text
     for word in ("Slices", "Repeats", "Gates", "probe: all facts hold", "reordered", "alone", "p95_s"):

@@ -36,6 +36,8 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     for name in TABLES:
         if rows := report.get(name):
             yield from ("", name.capitalize(), *_table(rows))
+    if not report.get("arms"):
+        yield from ("", "Arms: not measured; it takes people's labels of both models' responses: docs/validate.md")
     yield from ("", "Gates")
     yield from (f"  {'passed' if gate['passed'] else 'FAILED'}  {gate['says']}" for gate in report["gates"])
 
