@@ -121,6 +121,7 @@ WRONG = {
     "empty-text": ("triangle", r"\text{}"),
     "number-that-contains-the-gold": ("24", "124"),
     "another-inequality": ("x > 5", "x < 5"),
+    "mixed-number-written-together": ("21/2", "2 1/2"),
     "division-by-zero": ("5", r"\frac{5}{0}"),
 }
 
@@ -294,6 +295,15 @@ def test_a_root_that_is_no_exact_number_is_refused(number: Exact) -> None:
         return
     with pytest.raises(Unreadable):
         root(number, 2)
+
+
+PLAIN = ["7", "-7", "+7", "007", "0", "35.90", "-0.5", "20/3", "-20 / 3", r"\frac{20}{3}", r"-\dfrac { 40 } { 6 }"]
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_a_plain_number_is_read_without_the_parser_as_by_it(text: str) -> None:
+    assert read(text) == read(f"({text})") is not None
+    assert read(f"x = {text}") == read(f"x = ({text})") is not None
 
 
 @pytest.mark.parametrize("text", ["", "no idea", "24 or 7", "5 6", "1..2", "3 + ", r"\frac{1}", "x ->", "5 cm 6 m"])

@@ -20,7 +20,7 @@ from perception_r1.evaluate.choices import Choices, chosen
 from perception_r1.evaluate.equality import close, equal, within
 from perception_r1.evaluate.extraction import Extraction, extract_answer
 from perception_r1.evaluate.notation import bare, canonical, uniform, words
-from perception_r1.evaluate.reading import read, split_commas
+from perception_r1.evaluate.reading import Reading, read, split_commas
 from perception_r1.records import AnswerType, Status
 
 YES = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
@@ -156,8 +156,19 @@ def _near(said: str, gold: str, precision: Precision) -> bool:
 
 def _math(said: str, gold: str, precision: Precision) -> bool:
     """The same value or the same formula; near enough only where the set says how near."""
-    same = equal(read(gold), read(said)) or (canonical(gold) == canonical(said) != "")
-    return same or _near(said, gold, precision)
+    wanted, value = read(gold), read(said)
+    if equal(wanted, value):
+        return True
+    if not (_is_number(wanted) and _is_number(value)) and canonical(gold) == canonical(said) != "":
+        return True
+    return _near(said, gold, precision)
+
+
+def _is_number(reading: Reading | None) -> bool:
+    """Whether it is one rational without a unit: two such that differ differ, however they are spelled."""
+    return (
+        reading is not None and len(reading.parts) == 1 and not reading.unit and reading.parts[0].rational is not None
+    )
 
 
 def _integer(said: str, gold: str, precision: Precision) -> bool:

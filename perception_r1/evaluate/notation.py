@@ -28,10 +28,13 @@ _COMMANDS: tuple[tuple[re.Pattern[str], str], ...] = (
 TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|operatorname|mbox|rm|bf)\s*\{([^{}]*)\}")
 _PAIRS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("`", "`"), ('"', '"'), ("“", "”"))
 _SPACES = re.compile(r"\s+")
+_UNDRESSED = re.compile(r"(?![\s$*`\"“{]|\\(?![dtc]?frac|sqrt)).*[^\s.]", re.DOTALL)
 
 
 def bare(text: str) -> str:
     r"""The text without what only dresses it: spaces, `**`, `$`, quotes, a whole \text{} or \boxed{}, a full stop."""
+    if _UNDRESSED.fullmatch(text):
+        return text
     for _ in range(12):  # more layers than anybody means
         before, text = text, text.strip().removesuffix(".").rstrip()
         for left, right in _PAIRS:

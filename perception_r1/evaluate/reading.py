@@ -22,6 +22,10 @@ _TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?|\.\d+)|(\\[a-zA-Z]+)|(sqrt|pi)(?![a-z
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _MIXED = re.compile(r"(?<![\d./^}])(\d{1,9}) ?\\frac ?\{ ?(\d{1,9}) ?\} ?\{ ?(\d{1,9}) ?\}")
 _MIXED_PLAIN = re.compile(r"(?<![\d./^}])(\d{1,9}) (\d{1,9}) ?/ ?(\d{1,9})(?![\d./])")
+_PLAIN = re.compile(  # a name, a sign, and a whole number, a decimal or a fraction: what most answers are
+    r"(?:([A-Za-z]) ?= ?)?([-+]?)(?:([0-9]{1,30})(?:\.([0-9]{1,30})| ?/ ?([1-9][0-9]{0,29}))?"
+    r"|\\[dtc]?frac ?\{ ?([0-9]{1,30}) ?\} ?\{ ?([1-9][0-9]{0,29}) ?\})"
+)
 _NAME = re.compile(r"[A-Za-z\\∠△][A-Za-z0-9\\ {}()_'«»]*")
 _GREEK = {"alpha", "beta", "gamma", "theta", "phi", "lambda", "mu", "omega", "rho", "sigma"}
 _FUNCTIONS = {"sin", "cos", "tan", "cot", "log", "ln", "arcsin", "arccos", "arctan"}
@@ -44,6 +48,8 @@ def read(text: str) -> Reading | None:
     """What the answer says; None if it is not understood."""
     if len(text) > LONGEST:
         return None
+    if plain := _PLAIN.fullmatch(text.strip()):
+        return _plain(*plain.groups())
     formula = uniform(text)
     if formula.casefold() in NUMBER_WORDS:
         return Reading((rational(NUMBER_WORDS.index(formula.casefold())),))
@@ -55,6 +61,16 @@ def read(text: str) -> Reading | None:
         return _one(formula if not pieces else pieces[0])
     except Unreadable:
         return None
+
+
+def _plain(name: str | None, sign: str, whole: str | None, places: str | None, *under: str | None) -> Reading:
+    """What `_PLAIN` found, as the parser would read it."""
+    bar, top, bottom = under
+    if places:
+        number = Fraction(int(f"{whole}{places}"), 10 ** len(places))
+    else:
+        number = Fraction(int(whole or top or 0), int(bar or bottom or 1))
+    return Reading((rational(-number if sign == "-" else number),), name=name or "")
 
 
 def _unbracketed(text: str) -> tuple[str, str]:
@@ -95,7 +111,8 @@ def _one(text: str) -> Reading:
 def _with_unit(text: str) -> tuple[Exact, str]:
     number, scale, unit = (text, 1, "") if _FUNCTION.search(text) else split_unit(text)  # the degree is the sine's
     mixed = _MIXED.sub(_sum_of_mixed, _MIXED_PLAIN.sub(_sum_of_mixed, number))
-    return _Parser(mixed).whole() * rational(scale), unit
+    value = _Parser(mixed).whole()
+    return value if scale == 1 else value * rational(scale), unit
 
 
 def _sum_of_mixed(found: re.Match[str]) -> str:
