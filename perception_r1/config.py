@@ -334,6 +334,8 @@ def _choices(train: Train) -> Refusals:
     """Options that exclude each other, or that would do something else than they say."""
     if train.model == "world" and train.generate_with != "transformers":
         yield "train.generate_with", "the tiny model of the world is generated from with transformers"
+    if train.generate_with == "vllm_server" and train.policy_server.base_url and train.at_once > 1:
+        yield "train.at_once", "one server has the weights of one run; use 1, or no train.policy_server.base_url"
     if train.clip_high < train.clip_low:
         yield "train.clip_high", f"clip-higher is {train.clip_low} (clip_low) or more, got {train.clip_high}"
     if train.loss == "gspo" and train.clip_low > GSPO_CLIP:

@@ -77,8 +77,8 @@ def train(job: Job, arm: Arm, seed: int, annotations: Artifact, start: Artifact,
             gate=bool(arm.gate),
             kl=arm.kl,
         )
-        module = "perception_r1.train" if job.config.train.processes == 1 else "perception_r1.train.launch"
         gpus = launch.gpus_of(job.config.train)
+        module = "perception_r1.train" if job.config.train.processes == gpus == 1 else "perception_r1.train.launch"
         run_child(module, spec.as_json(), work.path, **job.around(work, gpus), watch=watch)
         made: dict[str, Any] = {f"checkpoint/{name}": spec.model, f"rollouts/{name}": ledger.read(spec.rollouts)}
         made |= {f"looks/{name}": look.table(spec.looks)} if job.config.train.watch.every else {}

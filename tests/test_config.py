@@ -84,6 +84,11 @@ def test_a_profile_changes_what_it_names_and_nothing_else() -> None:
             "is below kl.low",
             id="kl-upside-down",
         ),
+        pytest.param(
+            "train={model='/m', at_once=2, generate_with='vllm_server', policy_server={base_url='http://a:8000'}}",
+            "one server has the weights of one run; use 1",
+            id="one-server-for-two",
+        ),
         pytest.param("train.clip_high=0.1", "clip-higher is 0.2 (clip_low) or more", id="clip-higher"),
         pytest.param("train.loss='gspo'", "GSPO's are 3e-4 and 4e-4", id="gspo-never-clips"),
         pytest.param("train.launch='fsdp2'", "of which there is one; use ddp", id="nothing-to-share"),

@@ -21,6 +21,7 @@ from perception_r1.errors import TrainingFailed
 from perception_r1.models import open_processor, write_pointer
 from perception_r1.sections import PolicyServer, Train
 from perception_r1.train import base, launch, ledger, preflight, server
+from perception_r1.train.settings import vllm_options
 from tests.training import planted, ran, warm_base
 
 pytestmark = pytest.mark.timeout(600)  # the first test of a process warms a model up
@@ -123,12 +124,20 @@ def test_the_policy_s_server_is_started_as_trl_wants_it(tmp_path: Path) -> None:
         assert expected in said
     assert "--enable-scale-out" not in server.command(tmp_path, train, (0, 28))
     around = server.environment(train, {"PATH": "/bin", "RANK": "0", "MASTER_PORT": "1", "CUDA_VISIBLE_DEVICES": "0"})
-    two = replace(train, processes=2, policy_server=PolicyServer())
-    behind = server.environment(two, {"CUDA_VISIBLE_DEVICES": "4,5,6,7"})
-    assert behind["CUDA_VISIBLE_DEVICES"] == "6,7"
     assert launch.gpus_of(replace(train, generate_with="vllm_server")) == 3
     assert launch.gpus_of(train) == 1
     assert around == {"PATH": "/bin", "CUDA_VISIBLE_DEVICES": "6,7", "VLLM_SERVER_DEV_MODE": "1"}
+
+
+def test_trainer_and_server_share_out_the_gpus_of_the_lease() -> None:
+    alone = Train(model="/m", generate_with="vllm_server", policy_server=PolicyServer(tensor_parallel=2))
+    shared = launch.shared_out(alone, ["3", "5", "7"])
+    assert shared["CUDA_VISIBLE_DEVICES"] == "3", "of one process that sees two, transformers would copy the model"
+    assert server.environment(alone, shared)["CUDA_VISIBLE_DEVICES"] == "5,7"
+    two = launch.shared_out(replace(alone, processes=2), ["4", "5", "6", "7", "8"])
+    assert (two["CUDA_VISIBLE_DEVICES"], two[launch.BEHIND]) == ("4,5", "6,7")
+    assert launch.shared_out(replace(alone, generate_with="vllm_colocate"), ["4"]) == {}
+    assert launch.shared_out(alone, []) == {}
 
 
 SERVER = """\
@@ -176,10 +185,33 @@ def served(tmp_path: Path, **rest: Any) -> Any:
 def test_the_policy_s_server_is_awaited_and_ended_with_the_run(vllm: Path, tmp_path: Path) -> None:
     spec = served(tmp_path)
     url = f"http://localhost:{spec.train.policy_server.port}/health"
-    with server.policy_server(spec, warm_base()) as ended:
+    with server.policy_server(spec, warm_base()) as (served_run, ended):
+        assert served_run == replace(spec, train=served_run.train)
+        assert served_run.train.policy_server.port == spec.train.policy_server.port
         assert ended() == ""
         assert server._is_up(url)
     assert not server._is_up(url)
+
+
+def test_runs_side_by_side_have_servers_of_their_own(vllm: Path, tmp_path: Path) -> None:
+    """With one port, the second run would generate with the first one's weights: its server looks up at once."""
+    spec = served(tmp_path)
+    with server.policy_server(spec, warm_base()) as (one, _), server.policy_server(spec, warm_base()) as (other, _):
+        settings = [run.train.policy_server for run in (one, other)]
+        assert settings[0].port < settings[1].port
+        assert settings[0].weights_port < settings[1].weights_port
+        options = [vllm_options(run.train, open_processor(spec.base)) for run in (one, other)]
+    assert [o["vllm_server_base_url"] for o in options] == [f"http://localhost:{each.port}" for each in settings]
+    assert [o["vllm_group_port"] for o in options] == [each.weights_port for each in settings]
+
+
+def test_a_port_at_which_somebody_else_listens_is_passed_by(vllm: Path, tmp_path: Path) -> None:
+    spec = served(tmp_path)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", spec.train.policy_server.port))
+        other.listen()
+        with server.policy_server(spec, warm_base()) as (served_run, _):
+            assert served_run.train.policy_server.port > spec.train.policy_server.port
 
 
 def test_a_server_that_does_not_start_is_the_cause_with_its_last_words(vllm: Path, tmp_path: Path) -> None:
@@ -191,7 +223,7 @@ def test_a_server_that_does_not_start_is_the_cause_with_its_last_words(vllm: Pat
 
 def test_a_server_that_ends_during_the_run_is_the_cause(vllm: Path, tmp_path: Path) -> None:
     vllm.write_text("dies later")
-    with server.policy_server(served(tmp_path), warm_base()) as ended:
+    with server.policy_server(served(tmp_path), warm_base()) as (_, ended):
         while not ended():
             time.sleep(0.05)
         assert "the policy's vLLM server ended with exit code 3" in ended()
@@ -205,7 +237,7 @@ def test_a_server_that_never_answers_is_not_awaited_for_ever(vllm: Path, tmp_pat
 
 def test_a_server_that_is_there_already_is_neither_started_nor_ended(vllm: Path, tmp_path: Path) -> None:
     vllm.write_text("dies")
-    with server.policy_server(served(tmp_path, base_url="http://elsewhere:8000"), warm_base()) as ended:
+    with server.policy_server(served(tmp_path, base_url="http://elsewhere:8000"), warm_base()) as (_, ended):
         assert ended() == ""
 
 

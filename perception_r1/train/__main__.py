@@ -41,9 +41,9 @@ def train(spec: RunSpec) -> None:
     if checkpoint:
         checkpoints.check(checkpoint, spec)
     folder = base.base_folder(spec)
-    with policy_server(spec, folder) as server_ended:
+    with policy_server(spec, folder) as (served, server_ended):
         try:
-            _trained(spec, folder, checkpoint)
+            _trained(served, folder, checkpoint)
         except PerceptionError:
             raise
         except Exception as error:

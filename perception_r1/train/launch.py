@@ -7,21 +7,35 @@ On several machines the same command runs on each, with the same RUN.json and fo
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from perception_r1.gpus import ORDER, VISIBLE, gpus_here
 from perception_r1.sections import Train
 from perception_r1.train.spec import RunSpec
 
 CONFIGS = Path(__file__).parent / "accelerate"
 PORT = "29500"
+BEHIND = "PERCEPTION_R1_SERVER_GPUS"
 
 
 def main() -> None:
     """Gives this process to the launcher."""
     path = Path(sys.argv[1])
-    words = command(RunSpec.read(path), path, os.environ)
-    os.execv(words[0], words)
+    spec = RunSpec.read(path)
+    words = command(spec, path, os.environ)
+    os.execve(words[0], words, os.environ | shared_out(spec.train, list(gpus_here())))
+
+
+def shared_out(train: Train, gpus: Sequence[str]) -> dict[str, str]:
+    """Which of the GPUs the trainer sees, and behind them those of a server that it starts.
+
+    A trainer alone that saw two would have its model copied to both by transformers, which TRL refuses.
+    """
+    mine = train.processes // train.machines
+    if len(gpus) <= mine:
+        return {}
+    return ORDER | {VISIBLE: ",".join(gpus[:mine]), BEHIND: ",".join(gpus[mine : gpus_of(train)])}
 
 
 def gpus_of(train: Train) -> int:

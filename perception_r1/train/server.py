@@ -8,18 +8,21 @@ import ctypes
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 from perception_r1.errors import TrainingFailed
-from perception_r1.gpus import VISIBLE
+from perception_r1.gpus import VISIBLE, leased
 from perception_r1.sections import Train
+from perception_r1.train.launch import BEHIND
 from perception_r1.train.spec import RunSpec
 
 LOG = "vllm.log"
@@ -27,6 +30,7 @@ LOG_END = 5  # lines
 LOOK_S = 1.0
 GOODBYE_S = 30.0
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
+PORTS = 100  # tried from the configured one on
 SCALE_OUT = (0, 30)  # from this release on, pictures need --enable-scale-out
 
 
@@ -56,20 +60,57 @@ def environment(train: Train, around: Mapping[str, str]) -> dict[str, str]:
     kept = {
         name: value for name, value in around.items() if name not in launcher and not name.startswith("TORCHELASTIC")
     }
-    behind = [name for name in around.get(VISIBLE, "").split(",") if name][train.processes // train.machines :]
-    gpus = {VISIBLE: train.policy_server.gpus or ",".join(behind)}
+    gpus = {VISIBLE: train.policy_server.gpus or around.get(BEHIND, "")}
     return kept | (gpus if gpus[VISIBLE] else {}) | {"VLLM_SERVER_DEV_MODE": "1"}
 
 
 @contextmanager
-def policy_server(spec: RunSpec, base: Path) -> Iterator[Callable[[], str]]:
-    """Gives a function that says why the server ended, or nothing while it lives; starts one where the run needs it."""
+def policy_server(spec: RunSpec, base: Path) -> Iterator[tuple[RunSpec, Callable[[], str]]]:
+    """Starts a server where the run needs one.
+
+    Gives the run with the ports that its server has, and a function that says why the server ended, or nothing while
+    it lives.
+    """
     settings = spec.train.policy_server
     first = os.environ.get("RANK", "0") == "0"
     if spec.train.generate_with != "vllm_server" or settings.base_url or not first:
-        yield lambda: ""
+        yield spec, lambda: ""
         return
-    words = command(base, spec.train, release())
+    version = release()
+    with _port(settings.port) as port, _port(settings.weights_port) as weights_port:
+        settings = replace(settings, port=port, weights_port=weights_port)
+        spec = replace(spec, train=replace(spec.train, policy_server=settings))
+        with _started(spec, base, version) as ended:
+            yield spec, ended
+
+
+@contextmanager
+def _port(first: int) -> Iterator[int]:
+    """The first port from there on at which nobody listens, for this run alone.
+
+    Two runs with one port would be served by one server: each would generate with the other's weights.
+    """
+    free = {str(port): f"port-{port}" for port in range(first, first + PORTS) if _is_free(port)}
+    with leased(1, free) as (taken, _):
+        if not taken:
+            raise TrainingFailed(f"no port from {first} to {first + PORTS - 1} is free (train.policy_server)")
+        yield int(taken[0])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that have ended hold no port
+        try:
+            tried.bind(("", port))
+        except OSError:
+            return False
+    return True
+
+
+@contextmanager
+def _started(spec: RunSpec, base: Path, release: tuple[int, ...]) -> Iterator[Callable[[], str]]:
+    settings = spec.train.policy_server
+    words = command(base, spec.train, release)
     log = spec.folder / LOG
     with log.open("ab") as said:
         server = subprocess.Popen(

@@ -91,4 +91,5 @@ def vllm_options(train: Train, processor: Any) -> dict[str, Any]:
         }
     url = train.policy_server.base_url or f"http://localhost:{train.policy_server.port}"
     timeout_s = train.policy_server.start_timeout_s
-    return common | {"vllm_mode": "server", "vllm_server_base_url": url, "vllm_server_timeout": timeout_s}
+    server = {"vllm_mode": "server", "vllm_server_base_url": url, "vllm_server_timeout": timeout_s}
+    return common | server | {"vllm_group_port": train.policy_server.weights_port}
