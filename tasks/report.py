@@ -9,6 +9,7 @@ from perception_r1.evaluate.contamination import Overlap
 from perception_r1.evaluate.gains import Gain
 from perception_r1.evaluate.scores import Score
 from perception_r1.report import Findings, page, summary
+from perception_r1.report.findings import Alarm
 from perception_r1.sections import identity
 from perception_r1.table import records_of
 from perception_r1.train.ledger import TERMS
@@ -18,9 +19,10 @@ from tasks.job import Job
 from tasks.orchestration import task
 from tasks.pages import publish_markdown
 from tasks.progress import watching
-from tasks.train import Model
+from tasks.train import Model, alarms_of
 from tasks.validate import judge_report
 
+LOOKED_AT = ("accuracy", "perception", "all_seen", "repetition", "length")  # of the held-out problems
 PAGE, TEXT = "index.html", "summary.txt"
 
 
@@ -40,8 +42,14 @@ def report(
         arm.name: [model.rollouts for model in models if model.name == arm.name and model.rollouts]
         for arm in job.config.train.arms
     }
+    looks = {
+        arm.name: [model.looks for model in models if model.name == arm.name and model.looks]
+        for arm in job.config.train.arms
+        if job.config.train.watch.every
+    }
     runs = [version for run in (annotated, judged, compared, scored) for version in run.outputs.values()]
-    inputs = [*runs, *predictions, *(version for versions in rollouts.values() for version in versions)]
+    trained = [version for of_arms in (rollouts, looks) for versions in of_arms.values() for version in versions]
+    inputs = [*runs, *predictions, *trained]
 
     def body(work: Any) -> dict[str, Any]:
         found = Findings(
@@ -59,7 +67,9 @@ def report(
             versions=[(version.kind, version.version) for version in inputs],
             made=max(version.created for version in inputs),
             control=job.config.report.control,
-            rollouts={arm: _curve(job, versions) for arm, versions in rollouts.items()},
+            rollouts={arm: _curve(job, TERMS, versions) for arm, versions in rollouts.items()},
+            looks={arm: _curve(job, LOOKED_AT, versions) for arm, versions in looks.items()},
+            alarms=_alarms(job, models),
             corrections=_rows(job, compared, "corrections", Correction) if job.config.compare.judged else (),
         )
         folder = work.path / "report"
@@ -78,12 +88,21 @@ def _rows(job: Job, run: Run, kind: str, record: type) -> list[Any]:
     return records_of(job.store.get(run[f"{kind}/{job.name()}"]).to_pylist(), record)
 
 
-def _curve(job: Job, rollouts: Sequence[Artifact]) -> list[dict[str, float]]:
-    """The mean of each reward at each step, over the seeds."""
-    terms = ", ".join(f"avg({term}) AS {term}" for term in TERMS)
-    versions = ", ".join(f"'{version.version}'" for version in rollouts)
-    found = sql(
-        f"SELECT step, {terms} FROM rollouts WHERE _version IN ({versions}) GROUP BY step ORDER BY step", job.store
-    )
+def _alarms(job: Job, models: Sequence[Model]) -> list[Alarm]:
+    """What was suspicious while the models trained."""
+    return [
+        Alarm(model.name, model.seed, step, says)
+        for model in models
+        if model.looks
+        for step, says in alarms_of(job, model.looks)
+    ]
+
+
+def _curve(job: Job, terms: Sequence[str], made: Sequence[Artifact]) -> list[dict[str, float]]:
+    """The mean of each term at each step, over the seeds."""
+    means = ", ".join(f"avg({term}) AS {term}" for term in terms)
+    versions = ", ".join(f"'{version.version}'" for version in made)
+    told = f"SELECT step, {means} FROM {made[0].kind} WHERE _version IN ({versions}) GROUP BY step ORDER BY step"
+    found = sql(told, job.store)
     rows = (dict(zip(found.columns, row, strict=True)) for row in found.fetchall())
     return [{key: value for key, value in row.items() if value is not None} for row in rows]

@@ -12,7 +12,7 @@ from storage import Artifact, Run, sql, stage
 from tasks.job import Job
 from tasks.orchestration import task
 from tasks.pages import publish_table
-from tasks.progress import watching
+from tasks.progress import say, watching
 from tasks.validate import accepted, chosen_judge
 
 
@@ -24,6 +24,7 @@ class Model:
     seed: int
     checkpoint: Artifact
     rollouts: Artifact | None = None  # None before training
+    looks: Artifact | None = None  # at held-out problems while it trained
 
 
 @task
@@ -91,7 +92,23 @@ def train(job: Job, arm: Arm, seed: int, annotations: Artifact, start: Artifact,
         )
     rollouts = run[f"rollouts/{name}"]
     publish_table(f"train {name}", *_curve(job, rollouts))
-    return Model(arm.name, seed, run[f"checkpoint/{name}"], rollouts)
+    looks = run.outputs.get(f"looks/{name}")
+    if looks:
+        tell_alarms(job, name, looks)
+    return Model(arm.name, seed, run[f"checkpoint/{name}"], rollouts, looks)
+
+
+def tell_alarms(job: Job, name: str, looks: Artifact) -> None:
+    """Says what was suspicious in the terminal, and on the page of the training task."""
+    if alarms := alarms_of(job, looks):
+        step, last = alarms[-1]
+        say(f"train {name}: {len(alarms)} x ALARM, the last after step {step}: {last}")
+        publish_table(f"alarms {name}", ("step", "alarm"), alarms, "What was suspicious while it trained")
+
+
+def alarms_of(job: Job, looks: Artifact) -> list[tuple[int, str]]:
+    """What the looks at held-out problems found suspicious, with the steps."""
+    return [(row["step"], says) for row in job.store.get(looks).to_pylist() for says in row["alarms"].splitlines()]
 
 
 OTHERS = ("model", "revision", "warm_start_steps", "arms", "seeds")  # what other runs of the stage are, and the base

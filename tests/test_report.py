@@ -19,6 +19,7 @@ from perception_r1.compare.corrections import corrections
 from perception_r1.compare.words import pvalue, signed
 from perception_r1.records import Prediction
 from perception_r1.report import Findings, page, summary, verdict
+from perception_r1.report.findings import Alarm
 from perception_r1.report.pictures import curves, scale, slopes, strip, terms
 
 ITEMS = 513
@@ -358,6 +359,8 @@ def test_names_are_text_wherever_they_come_from() -> None:
         made=HOSTILE,
         control=HOSTILE,
         rollouts={HOSTILE: [{HOSTILE: 0.5}]},
+        looks={HOSTILE: [{HOSTILE: 0.5}]},
+        alarms=[Alarm(HOSTILE, 0, 1, HOSTILE)],
     )
     text = page(made)
     assert "<script" not in text.lower()
@@ -466,10 +469,24 @@ def test_intervals_share_a_scale_on_which_0_stands_still() -> None:
 def test_curves_leave_out_what_is_not_known() -> None:
     rollouts = {"a": [{"accuracy": 0.5, "perception": None}, {"accuracy": math.nan}, {"accuracy": 1.0}]}
     assert terms(rollouts) == ["accuracy"]
-    drawn = str(curves(rollouts, "accuracy", ["a"]))
+    drawn = str(curves(rollouts, {}, "accuracy", ["a"]))
     assert "nan" not in drawn
     # steps 1 and 3 of 3 at .5 and 1 on a scale of 0 to 1 between y = 156 and y = 12
     assert 'd="M158.7 84.0L392.0 12.0" class="mean"' in drawn
+
+
+def test_what_was_held_out_is_drawn_beside_the_reward_and_alarms_are_told() -> None:
+    looks = {"accuracy": [{"step": 0, "accuracy": 0.0, "all_seen": 0.5}, {"step": 120, "accuracy": 1.0}]}
+    made = replace(study("claim"), looks=looks, alarms=[Alarm("accuracy", 2, 80, "responses are 2.0 times as long")])
+    text = page(made)
+    read = Reader(text)
+    assert 'd="M42.0 156.0L392.0 12.0" class="heldout"' in text
+    assert text.count('class="heldout"') == 2, "a panel of its own for what no reward is given for"
+    assert ["accuracy", "2", "80", "responses are 2.0 times as long"] in read.rows
+    assert "No look rang an alarm" not in text
+    assert "No look rang an alarm" in page(replace(made, alarms=()))
+    assert 'class="heldout"' not in (plain := page(study("claim")))
+    assert "Alarms" not in plain
 
 
 # The terminal

@@ -24,6 +24,8 @@ SMALLER = [
         "train.warm_start_steps=3",
         "train.steps=2",
         "train.save_every=1",
+        "train.watch.every=1",
+        "train.watch.problems=4",
         "evaluate.items=12",
         "annotate.problems.count=24",
         "validate.problems=4",
@@ -31,7 +33,7 @@ SMALLER = [
     for word in ("--set", override)
 ]
 KINDS = {
-    "annotations", "checkpoint", "comparison", "funnel", "gains", "gold_verdicts", "judge_report", "overlaps",
+    "annotations", "checkpoint", "comparison", "funnel", "gains", "gold_verdicts", "judge_report", "looks", "overlaps",
     "predictions", "problems", "refusals", "report", "rollouts", "scores", "spread", "statements",
     "trajectories", "usage",
 }  # fmt: skip

@@ -1,11 +1,18 @@
 """Is the reward being gamed? Each pattern rings its alarm, and a healthy run rings none."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import storage
+import tasks.train
+from perception_r1.config import load
+from perception_r1.train import look
 from perception_r1.train.alarms import alarms
 from perception_r1.train.progress import duration, measures, shortly, told
+from tasks.job import Job
 
 FIRST = {
     "step": 0, "reward_perception": None, "reward_accuracy": None, "perception": 0.2, "accuracy": 0.5,
@@ -48,6 +55,22 @@ def test_a_pattern_of_gaming_rings_its_alarm(last: dict[str, Any], rings: tuple[
 
 def test_the_first_look_rings_nothing() -> None:
     assert alarms([], 0.0) == alarms([FIRST | {"repetition": -1.0}], 0.0) == []
+
+
+def test_alarms_are_told_in_the_terminal_and_on_the_task_s_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "looks").mkdir()
+    for step, rung in ((20, []), (40, ["A rose", "B fell"]), (60, ["A rose"])):
+        seen = dict.fromkeys((name for name, _ in look.SCHEMA), None) | {"step": step, "alarms": rung}
+        (tmp_path / "looks" / f"{step:08}.json").write_text(json.dumps(seen))
+    store = storage.open_store(tmp_path / "store")
+    looks = store.put("looks", "x", look.table(tmp_path / "looks"))
+    published: list[Any] = []
+    monkeypatch.setattr(tasks.train, "publish_table", lambda *given: published.append(given[:3]))
+    tasks.train.tell_alarms(Job(load(Path("configs/embedded.toml")), store, "perception-r1 run"), "x", looks)
+    assert published == [("alarms x", ("step", "alarm"), [(40, "A rose"), (40, "B fell"), (60, "A rose")])]
+    assert capsys.readouterr().err == "train x: 3 x ALARM, the last after step 60: A rose\n"
 
 
 def test_a_step_s_line_says_what_it_earned_and_waited_for() -> None:

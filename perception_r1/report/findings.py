@@ -1,7 +1,7 @@
 """What a report is made from, and how its parts are found in it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from perception_r1.compare.contrast import UNTOUCHED, ArmSummary, Contrast, Kind
@@ -16,6 +16,15 @@ ANSWERS: Outcome = "answer right"
 Rollouts = Mapping[str, Sequence[Mapping[str, float | None]]]
 
 
+class Alarm(NamedTuple):
+    """What was suspicious at a step of an arm's training."""
+
+    arm: str
+    seed: int
+    step: int
+    says: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
     """All that the page shows.
@@ -25,6 +34,7 @@ class Findings:
     with what was left after each. quality: measures of the annotations by name, where the truth is known. versions: the
     artifacts that the numbers came from, as (what, version). rollouts: of each arm, a mapping from reward term to mean
     for each step of training (None where nothing is known), with the step's number under "step" where it is not 1, 2, …
+    looks: the same of what was held out while it trained, by measure. alarms: what was suspicious there.
     """
 
     title: str
@@ -39,6 +49,8 @@ class Findings:
     made: str  # when
     control: str  # the arm that was trained where guessing does not pay; empty if none was
     rollouts: Rollouts
+    looks: Rollouts = field(default_factory=dict)
+    alarms: Sequence[Alarm] = ()
     corrections: Sequence[Correction] = ()  # of tests of judged perception
     scores: Sequence[Score] = ()  # of every model under every condition
     gains: Sequence[Gain] = ()  # what the pictures are worth

@@ -184,7 +184,8 @@ def _control(findings: Findings, changes: Mapping[Outcome, Sequence[Contrast]]) 
 
 
 def _curves(findings: Findings, arms: Sequence[str]) -> list[tuple[str, Markup]]:
-    return [(term, pictures.curves(findings.rollouts, term, arms)) for term in pictures.terms(findings.rollouts)]
+    told = (findings.rollouts, findings.looks)
+    return [(term, pictures.curves(*told, term, arms)) for term in pictures.terms(*told)]
 
 
 def _funnel(steps: Iterable[tuple[str, int]]) -> list[tuple[str, int, float]]:

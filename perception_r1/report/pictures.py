@@ -150,13 +150,15 @@ def _mark(x: float, y: float, diamond: bool) -> Markup:
 PANEL, DEEP, MARGIN = 400, 180, 42
 
 
-def curves(rollouts: Rollouts, term: str, arms: Sequence[str]) -> Markup:
-    """A reward term over the steps of training: a line an arm, smoothed, over the faint line of what was measured."""
-    series = {arm: _series(steps, term) for arm, steps in rollouts.items()}
-    series = {arm: points for arm, points in series.items() if points}
-    values = [value for points in series.values() for _, value in points]
-    low, high = _range(values)
-    last = max(step for points in series.values() for step, _ in points)
+def curves(rollouts: Rollouts, looks: Rollouts, term: str, arms: Sequence[str]) -> Markup:
+    """A term over the steps of training: a line an arm, smoothed, over the faint line of what was measured.
+
+    What was held out is a dotted line with a mark at each look.
+    """
+    series, held = _known(rollouts, term), _known(looks, term)
+    everything = [point for points in (*series.values(), *held.values()) for point in points]
+    low, high = _range([value for _, value in everything])
+    last = max(step for step, _ in everything)
 
     def place(point: tuple[float, float]) -> tuple[float, float]:
         x = MARGIN + (PANEL - MARGIN - 8) * point[0] / (last or 1)
@@ -167,19 +169,30 @@ def curves(rollouts: Rollouts, term: str, arms: Sequence[str]) -> Markup:
         faint = element("path", d=_path([place(point) for point in points]), class_="faint")
         clear = element("path", d=_path([place(point) for point in _smooth(points)]), class_="mean")
         drawn.append(element("g", element("title", arm), faint, clear, class_=arm_class(arms, arm)))
-    return picture(PANEL, DEEP, f"mean {term} reward over {last:g} steps", *drawn)
+    for arm, points in held.items():
+        marks = [element("circle", cx=x, cy=y, r=2.6, class_="dot") for x, y in map(place, points)]
+        line = element("path", d=_path([place(point) for point in points]), class_="heldout")
+        drawn.append(element("g", element("title", f"{arm}, held out"), line, *marks, class_=arm_class(arms, arm)))
+    return picture(PANEL, DEEP, f"{term} over {last:g} steps", *drawn)
 
 
-def terms(rollouts: Rollouts) -> list[str]:
-    """The reward terms of which something is known, in the order in which they come."""
-    found = dict.fromkeys(term for steps in rollouts.values() for step in steps for term in step if term != "step")
-    return [term for term in found if any(_series(steps, term) for steps in rollouts.values())]
+def terms(*rollouts: Rollouts) -> list[str]:
+    """The terms of which something is known, in the order in which they come."""
+    told = [steps for of_arms in rollouts for steps in of_arms.values()]
+    found = dict.fromkeys(term for steps in told for step in steps for term in step if term != "step")
+    return [term for term in found if any(_series(steps, term) for steps in told)]
+
+
+def _known(rollouts: Rollouts, term: str) -> dict[str, list[tuple[float, float]]]:
+    """Of each arm that knows the term its values with their steps."""
+    series = {arm: _series(steps, term) for arm, steps in rollouts.items()}
+    return {arm: points for arm, points in series.items() if points}
 
 
 def _series(steps: Sequence[Mapping[str, float | None]], term: str) -> list[tuple[float, float]]:
     """The known values of a term with their steps."""
-    told = [(step.get("step") or number, step.get(term)) for number, step in enumerate(steps, 1)]
-    return [(step, value) for step, value in told if value is not None and math.isfinite(value)]
+    told = [(step.get("step", number), step.get(term)) for number, step in enumerate(steps, 1)]
+    return [(step or 0.0, value) for step, value in told if value is not None and math.isfinite(value)]
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
