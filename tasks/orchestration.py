@@ -87,6 +87,8 @@ def crew(at_once: int) -> Iterator[Callable[..., Future[Any]]]:
         try:
             return function(*given)
         except Exception as error:
+            if any(error is known for known in failures):
+                raise  # of what it waits for, which has been told
             failures.append(error)
             pool.shutdown(wait=False, cancel_futures=True)
             say(f"{str(error).partition(NEWLINE)[0]}; what is under way is finished first")

@@ -41,6 +41,16 @@ def test_what_is_said_of_a_failure_is_one_line(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err == "arm A diverged; what is under way is finished first\n"
 
 
+def test_what_waits_for_a_failure_is_no_failure_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    def fails() -> None:
+        time.sleep(0.2)
+        raise ValueError("the base diverged")
+
+    with pytest.raises(ValueError, match="the base diverged"), crew(3) as submit:
+        deque(map(submit, [submit(fails).result] * 2))
+    assert capsys.readouterr().err.count("the base diverged") == 1
+
+
 def test_results_come_back_in_the_order_of_submission() -> None:
     with crew(2) as submit:
         made = [submit(pow, 2, power) for power in range(5)]
