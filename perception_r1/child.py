@@ -27,6 +27,7 @@ Watch = Callable[..., None]  # done, total, and what came of it where the child 
 PARENT = "PERCEPTION_R1_PARENT"
 CAUSE = "error.txt"  # beside RUN.json, where a child knows why it fails
 LOG_END = 30  # lines
+NO_ROOM = 1 << 20  # bytes
 WRONG = 2  # the exit code of a child that was asked for what cannot be
 _ending = threading.Event()  # this process is being ended
 
@@ -176,10 +177,26 @@ def _told(module: str, code: int, log: Path, started: int, cause: str) -> str:
     how = f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
     if code == -9:
         how += " (SIGKILL: often the machine ran out of memory)"
-    # under a launcher the last line is the launcher's own
-    cause = cause or next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
+    # a full disk may have kept the child from saying so; under a launcher the last line is the launcher's own
+    cause = (
+        _full(log.parent, "\n".join(lines))
+        or cause
+        or next((line.strip() for line in reversed(lines) if line.strip()), "it printed nothing")
+    )
     end = "\n".join(lines[-LOG_END:])
     return f"python -m {module} {how}: {cause}\nThe whole log is {log}; it ends:\n{end}"
+
+
+def _full(folder: Path, said: str) -> str:
+    """That the folder's disk is full and what to do, if it is; what fails there fails in a hundred ways."""
+    disk = os.statvfs(folder)
+    free, whole = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+    if free >= NO_ROOM and not any(word in said for word in ("No space left on device", "Disk quota exceeded")):
+        return ""
+    return (
+        f"the disk of {folder} is full ({free / 1e6:,.1f} of {whole / 1e6:,.1f} MB are free); free some space "
+        "(`perception-r1 gc` lists what can go) and type the same again: what was finished is kept"
+    )
 
 
 def end_with_parent() -> None:

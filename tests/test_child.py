@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from perception_r1 import child
 from perception_r1.child import PARENT, run_child
 from perception_r1.errors import ConfigError, ProcessFailed
 
@@ -53,6 +54,14 @@ def test_a_failure_brings_home_its_reason_and_the_end_of_this_try_s_log(module: 
         run_child(module, {"pause_s": 0, "fails": True}, folder)
     assert "an earlier try" not in str(error.value)
     assert str(folder / "log.txt") in str(error.value)
+
+
+def test_a_full_disk_is_the_cause_whatever_the_child_could_say_of_it(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "NO_ROOM", 1 << 62)
+    with pytest.raises(ProcessFailed, match=r"the disk of .*run is full \(.* MB are free\); free some space"):
+        run_child(module, {"pause_s": 0, "fails": True}, tmp_path / "run")
 
 
 def test_what_a_child_cannot_be_asked_for_is_a_matter_of_the_configuration(module: str, tmp_path: Path) -> None:
