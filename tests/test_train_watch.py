@@ -85,6 +85,7 @@ def test_a_step_s_line_says_what_it_earned_and_waited_for() -> None:
         "step); 2.00 s a step, 4 min left"
     )
     assert shortly(measures(logs, 216.0, 0.05)) == "accuracy 0.50, kl 0.013, 1600 tokens/s, judge 5%"
+    assert shortly({"rewards": {"accuracy": 0.5}}, ["the judge drifts"]) == "ALARM: the judge drifts, accuracy 0.50"
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(5.2, "5 s"), (89.0, "89 s"), (600.0, "10 min"), (9000.0, "2.5 h")])

@@ -1,7 +1,7 @@
 """What is said after each step: how far the run is, what it earns, and what it waits for."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 REWARD = "rewards/"
@@ -50,9 +50,10 @@ def told(step: int, steps: int, seen: Mapping[str, Any]) -> str:
     return "; ".join([*parts, f"{seen['step_s']:.2f} s a step, {duration(seen['left_s'])} left"])
 
 
-def shortly(seen: Mapping[str, Any]) -> str:
-    """What stands beside a bar, where the time left is shown already."""
-    parts = [f"{name} {value:.2f}" for name, value in seen.get("rewards", {}).items() if _is_said(value)]
+def shortly(seen: Mapping[str, Any], alarms: Sequence[str] = ()) -> str:
+    """What stands beside a bar, where the time left is shown already; first what the last look found suspicious."""
+    parts = [f"ALARM: {alarm}" for alarm in alarms]
+    parts += [f"{name} {value:.2f}" for name, value in seen.get("rewards", {}).items() if _is_said(value)]
     parts += [f"kl {seen['kl']:.2g}"] if "kl" in seen else []
     parts += [f"{seen['tokens_per_s']:.0f} tokens/s"] if "tokens_per_s" in seen else []
     parts += [f"judge {seen['judge_share']:.0%}"] if "judge_share" in seen else []

@@ -252,7 +252,7 @@ class Steps(TrainerCallback):  # type: ignore[misc, unused-ignore]
         left_s = (state.max_steps - state.global_step) * (time.monotonic() - self.started) / done
         seen = measures(logs, left_s, self.trainer.beta)
         print(told(state.global_step, state.max_steps, seen), flush=True)
-        said = shortly(seen)
+        said = shortly(seen, self.trainer.looker.alarms if self.trainer.looker else ())
         write_progress(self.trainer.spec.folder, state.global_step, state.max_steps, said=said, **seen)
 
 
