@@ -112,6 +112,48 @@ def test_the_best_checkpoint_is_kept_and_is_the_best_by_what_was_held_out(done: 
     assert len(whole) <= done.train.keep + 1
 
 
+def crowned(spec: RunSpec, step: int) -> None:
+    """Makes a checkpoint the best one, whatever was seen of what was held out."""
+    state = spec.checkpoints / f"checkpoint-{spec.train.steps}" / "trainer_state.json"
+    told = json.loads(state.read_text()) | {"best_model_checkpoint": f"/elsewhere/checkpoint-{step}"}
+    state.write_text(json.dumps(told))
+
+
+def test_a_run_that_was_killed_after_its_last_step_leaves_the_best_model_too(done: RunSpec, tmp_path: Path) -> None:
+    killed = replace(done, folder=tmp_path / "run")
+    shutil.copytree(done.checkpoints, killed.checkpoints)
+    crowned(killed, STEPS - 1)
+    code, said = ran(killed)
+    assert code == 0, said[-2000:]
+    assert digest(killed.folder) == digest(done.folder)
+    theirs, before = weights(open_model(killed.best)), f"checkpoint-{STEPS - 1}"
+    kept = weights(open_model(done.checkpoints / before))
+    assert all(bool((theirs[name] == kept[name]).all()) for name in kept)
+    assert not {path.name for path in killed.best.iterdir()} & {"origin.json", "trainer_state.json", "whole"}
+
+
+def test_of_adapters_last_and_best_are_whole_models_with_them_in_it(tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    import torch
+
+    options = ("train.lora.rank=4", "train.steps=2", "train.save_every=1", "train.learning_rate=0.01")
+    spec = planted(tmp_path, *options, "train.watch.every=2", "train.watch.problems=3")
+    code, said = ran(spec)
+    assert code == 0, said[-2000:]
+    crowned(spec, 1)
+    shutil.rmtree(spec.best, ignore_errors=True)
+    trained = digest(spec.folder)
+    code, said = ran(spec)
+    assert code == 0, said[-2000:]
+    assert digest(spec.folder) == trained
+    base, best, last = (weights(open_model(folder)) for folder in (spec.base, spec.best, spec.model))
+    assert base.keys() == best.keys() == last.keys()
+    moved = [name for name in base if not torch.equal(base[name], last[name])]
+    assert moved
+    assert all(name.endswith("proj.weight") or ".mlp." in name or ".attn." in name for name in moved)
+    assert any(not torch.equal(best[name], last[name]) for name in moved)
+
+
 def test_nothing_that_a_run_leaves_as_its_model_is_a_pickle(done: RunSpec) -> None:
     left = [path.suffix for folder in (done.model, done.best) for path in folder.rglob("*")]
     assert not {".bin", ".pt", ".pth", ".pkl"} & set(left)

@@ -1,6 +1,7 @@
 """`python -m perception_r1.train RUN.json`: one arm and one seed, from its last whole checkpoint if there is one."""
 
 import dataclasses
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -17,8 +18,6 @@ from perception_r1.train.memory import advice, is_out_of_memory
 from perception_r1.train.server import policy_server
 from perception_r1.train.spec import RunSpec
 from perception_r1.train.trainer import PerceptionTrainer
-
-PICKLES = ("training_args.bin",)  # what transformers leaves beside a model that is none of it
 
 
 def main() -> None:
@@ -54,8 +53,19 @@ def train(spec: RunSpec) -> None:
 
 def _trained(spec: RunSpec, folder: Path, checkpoint: Path | None) -> None:
     """Trains from the checkpoint, or the base, to the last step."""
-    settings = spec.train
+    settings, stopped = spec.train, ""
     processor = open_processor(folder, min_pixels=settings.min_pixels, max_pixels=settings.max_pixels)
+    # in the midst of an epoch train() would take one step more
+    if not checkpoint or checkpoints.step_of(checkpoint) < settings.steps:
+        stopped = _went_on(spec, folder, checkpoint, processor)
+    if os.environ.get("RANK", "0") == "0":
+        _keep(spec, folder, processor)
+    if stopped:
+        raise TrainingFailed(f"stopped by an alarm (train.watch.stop): {stopped}")
+
+
+def _went_on(spec: RunSpec, folder: Path, checkpoint: Path | None, processor: Any) -> str:
+    """Takes the steps that are left; returns the alarm that ended the run, if one did."""
     asked = judge_endpoint(spec)
     judge = open_judge(patient(asked, spec.train), spec.judging, spec.verdicts) if asked else None
     if judge and asked and asked.base_url:
@@ -68,18 +78,11 @@ def _trained(spec: RunSpec, folder: Path, checkpoint: Path | None) -> None:
         train_dataset=data.dataset(spec, processor),
         peft_config=_lora(spec),
     )
-    # in the midst of an epoch train() would take one step more
-    if checkpoint and checkpoints.step_of(checkpoint) >= settings.steps:
-        if settings.lora.rank:
-            trainer._load_from_checkpoint(str(checkpoint))
-    else:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trainer.close()
     if judge:
         judge.close()
-    _keep(trainer, processor, spec)
-    if trainer.stopped:
-        raise TrainingFailed(f"stopped by an alarm (train.watch.stop): {trainer.stopped}")
+    return trainer.stopped
 
 
 def _opened(spec: RunSpec, folder: Path, checkpoint: Path | None) -> Any:
@@ -113,24 +116,26 @@ def _lora(spec: RunSpec) -> Any:
     return LoraConfig(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules="all-linear")
 
 
-def _keep(trainer: PerceptionTrainer, processor: Any, spec: RunSpec) -> None:
-    """Model and processor as transformers keeps them, adapters merged; nothing of it is a pickle."""
-    sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
-    if sharded:
-        trainer.save_model(str(spec.model))  # every process has a part of it
-    if not trainer.is_world_process_zero():
-        return
-    if not sharded:
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        if hasattr(model, "merge_and_unload"):
-            model = model.merge_and_unload()
-        model.save_pretrained(spec.model)
-    processor.save_pretrained(spec.model)
-    best = trainer.state.best_model_checkpoint
-    if best and Path(best).is_dir() and not spec.train.lora.rank:
-        shutil.copytree(best, spec.best, ignore=_only_the_model, dirs_exist_ok=True)
-    for name in PICKLES:
-        (spec.model / name).unlink(missing_ok=True)
+def _keep(spec: RunSpec, base: Path, processor: Any) -> None:
+    """The models of the last checkpoint and of the best, adapters merged; nothing of them is a pickle."""
+    last = checkpoints.last_whole(spec.checkpoints)
+    best = checkpoints.best(last) if last else None
+    for found, folder in ((last, spec.model), (best, spec.best)):
+        if not found:
+            continue
+        if spec.train.lora.rank:
+            _merge(found, base, folder, bf16=spec.train.bf16)
+        else:
+            shutil.copytree(found, folder, ignore=_only_the_model, dirs_exist_ok=True)
+        processor.save_pretrained(folder)
+
+
+def _merge(adapters: Path, base: Path, folder: Path, *, bf16: bool) -> None:
+    """Writes the base with the adapters in it; into whole weights, also where they were trained on 4-bit ones."""
+    from peft import PeftModel
+
+    model: Any = PeftModel.from_pretrained(open_model(base, bf16=bf16), str(adapters))
+    model.merge_and_unload().save_pretrained(folder)
 
 
 def _only_the_model(folder: str, names: list[str]) -> list[str]:

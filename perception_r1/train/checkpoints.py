@@ -39,6 +39,13 @@ def last_whole(folder: Path) -> Path | None:
     return whole[-1] if whole else None
 
 
+def best(last: Path) -> Path | None:
+    """The checkpoint that did best on what was held out, as the last one knows it; None where nothing was."""
+    name = json.loads((last / "trainer_state.json").read_text())["best_model_checkpoint"]
+    found = last.parent / Path(name or "none").name
+    return found if (found / WHOLE).exists() else None
+
+
 def step_of(checkpoint: Path) -> int:
     """How many steps a checkpoint has behind it."""
     return int(checkpoint.name.rpartition("-")[2])
