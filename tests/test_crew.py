@@ -15,14 +15,14 @@ from tasks.orchestration import crew, failure_page
 
 
 def test_one_failure_ends_what_waits_and_keeps_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    failed, done = threading.Event(), list[str]()
+    begun, done = threading.Event(), list[str]()
 
     def fails() -> None:
-        failed.set()
+        begun.wait(60)
         raise ValueError("arm A diverged\nits log")
 
     def long() -> None:
-        failed.wait(10)
+        begun.set()
         while not capsys.readouterr().err:  # said while this one is still under way
             time.sleep(0.01)
         done.append("B")
