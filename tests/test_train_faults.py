@@ -51,6 +51,15 @@ def test_a_step_whose_gradient_is_no_number_leaves_the_weights_and_is_counted(tm
 
 
 @IGNORED
+def test_an_engine_that_tells_no_norm_leaves_out_no_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DeepSpeed's, where it has taken no step yet."""
+    trainer = trainer_of(planted(tmp_path))
+    monkeypatch.setattr(trainer.accelerator, "clip_grad_norm_", lambda *given, **rest: None)
+    assert trainer._clip_grad_norm(trainer.model) is None
+    assert trainer._skipped == 0
+
+
+@IGNORED
 def test_a_run_whose_gradients_stay_no_numbers_stops_with_the_remedy(tmp_path: Path) -> None:
     from perception_r1.train.trainer import PerceptionTrainer
 

@@ -193,6 +193,8 @@ class PerceptionTrainer(GRPOTrainer):  # type: ignore[misc, unused-ignore]
         """The gradient's norm; a gradient that is no number is dropped, so that the optimiser leaves the weights."""
         stock: Any = super()
         norm = stock._clip_grad_norm(model)
+        if norm is None:  # DeepSpeed's engine has none to tell
+            return norm
         value = float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
         self._skipped = 0 if math.isfinite(value) else self._skipped + 1
         if self._skipped:
