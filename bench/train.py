@@ -6,7 +6,7 @@ OMP_NUM_THREADS=1 python -m bench.train --repeats 1     # a first look
 Both sides train the same tiny model on the same charts with the same seeds and a learning rate so small that both say
 the same all the way; plain TRL's reward is the length of nothing. Runs take turns, each in a process of its own, and
 the first step, which warms up, does not count. CPU seconds count all threads; what else runs on the machine is in the
-wall seconds only.
+wall seconds only. The memory is the most that a process held at once, of these and of those that a quick run starts.
 """
 
 import argparse
@@ -14,11 +14,13 @@ import asyncio
 import itertools
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +49,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         steps = [step_rows(Path(folder) / str(n), n) for n in range(options.repeats)]
         waits = [wait_rows(Path(folder) / f"judge{n}", reference) for n, reference in enumerate((False, True))]
-    text = written(steps, waits)
+        peaks = {f"a training child, {side}": max(row[side]["peak_mb"] for row in steps) for side in SIDES}
+        peaks |= {f"`run --profile quick`: {name}": peak for name, peak in run_peaks(Path(folder) / "run").items()}
+    text = written(steps, waits) + memory(peaks)
     RESULTS.write_text(text)
     print(text)
 
@@ -71,6 +75,39 @@ def wait_rows(folder: Path, reference: bool) -> dict[str, dict[str, float]]:
                 spec = replace(spec, kl=Kl(schedule="linear", low=1e-6, high=1e-6))
             found[side] = ran(side, spec)
     return found
+
+
+def run_peaks(folder: Path) -> dict[str, float]:
+    """The most megabytes that each sort of process of a quick run held, as the kernel counts them."""
+    words = ["-m", "flows", "--store", str(folder), "run", "--profile", "quick", "--no-prefect"]
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    run = subprocess.Popen([sys.executable, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    found: dict[str, float] = {}
+    while run.poll() is None:
+        for name, peak in _family(run.pid):
+            found[name] = max(peak, found.get(name, 0.0))
+        time.sleep(0.2)
+    if run.returncode:
+        raise SystemExit(run.communicate()[0].decode()[-4000:])
+    return found
+
+
+def _family(process: int) -> Iterator[tuple[str, float]]:
+    """What a process and its children run, with the most megabytes that each has held."""
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            status = dict(line.split(":", 1) for line in (path / "status").read_text().splitlines() if ":" in line)
+            words = (path / "cmdline").read_text().split("\0")
+        except OSError:  # it has ended
+            continue
+        if process in (int(path.name), int(status["PPid"])) and "-m" in words and "VmHWM" in status:
+            yield words[words.index("-m") + 1], int(status["VmHWM"].split()[0]) / 1024
+
+
+def memory(peaks: dict[str, float]) -> str:
+    """The table of what processes held."""
+    rows = "\n".join(f"| {name} | {peak:,.0f} |" for name, peak in peaks.items())
+    return f"\n## Memory\n\n| process | MB at most |\n|---|---|\n{rows}\n"
 
 
 def planted(folder: Path, prompts: int) -> RunSpec:
@@ -124,6 +161,7 @@ def measured(side: str, spec: RunSpec) -> dict[str, float]:
         "wall_s": statistics.median(wall for _, wall in steps),
         "waited_s": statistics.median(waits[1:]),
         "longest_wait_s": max(waits[1:]),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
 
@@ -189,7 +227,7 @@ def written(steps: list[dict[str, dict[str, float]]], waits: list[dict[str, dict
                 f"{got['waited_s'] / got['wall_s']:.1%} |"
             )
     return (
-        f"# The training step\n\n`python -m bench.train`: {described()}. Other programs ran beside it.\n\n"
+        f"# The training step\n\n`python -m bench.train`: {described()}; load {os.getloadavg()[0]:.1f} at its end.\n\n"
         "## Beside plain TRL with a trivial reward\n\n"
         "Median seconds of a step of 64 completions; ours with five rewards, verdicts, ledger and progress.\n\n"
         "| repeat | TRL, CPU s | ours, CPU s | ratio | TRL, wall s | ours, wall s |\n|---|---|---|---|---|---|\n"
