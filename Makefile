@@ -1,15 +1,19 @@
-# `make run` asks and answers the paper's question here; `make test` proves the software on this machine.
-# `make lock` renews the pinned dependencies.
+# `make run` asks and answers the paper's question here; `make test` proves the software on this machine, `make test-slow`
+# the rest: a whole run that is killed, a server with its workers, several processes. `make lock` renews the pinned
+# dependencies.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint lock clean
+.PHONY: run test test-slow lint lock clean
 
 run: .venv/installed
 	$(BIN)/perception-r1 run --config configs/embedded.toml
 
 test: .venv/installed lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder -m "not slow"
+
+test-slow: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder -m slow
 
 lint: .venv/installed
 	$(BIN)/ruff check .

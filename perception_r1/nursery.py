@@ -78,7 +78,9 @@ def born(words: Sequence[str], said: int, environment: Mapping[str, str], keep_o
     number = ours.recv(32)
     if not number:
         ours.close()
-        raise ProcessFailed(f"no child could be forked; to see why: echo | {sys.executable} -m {__name__} 0")
+        raise ProcessFailed(
+            f"no child could be forked; to see why: {sys.executable} -m {__name__} 0 {' '.join(PRELOADED)}"
+        )
     return Born(int(number), ours)
 
 
@@ -96,7 +98,7 @@ def _nursery(environment: Mapping[str, str]) -> socket.socket:
             ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with its:
                 process = subprocess.Popen(
-                    [sys.executable, "-m", __name__, str(its.fileno())],
+                    [sys.executable, "-m", __name__, str(its.fileno()), *PRELOADED],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
@@ -110,9 +112,10 @@ def _nursery(environment: Mapping[str, str]) -> socket.socket:
 def main() -> None:
     """Forks a child for each request, until nobody is left who could make one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: who started us ends us
-    for name in PRELOADED:
+    control, *modules = sys.argv[1:]
+    for name in modules:
         importlib.import_module(name)
-    if job := _forked(socket.socket(fileno=int(sys.argv[1]))):
+    if job := _forked(socket.socket(fileno=int(control))):
         sys.argv = job
         runpy.run_module(job[0], run_name="__main__", alter_sys=True)
 

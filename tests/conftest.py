@@ -15,6 +15,23 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
+LONG = (
+    "run",
+    "services",
+    "train",
+    "annotate_stage",
+    "validate",
+    "evaluate",
+    "wire",
+)  # begun first, so that none is last
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files whose tests start processes come first; the processes of a test run share what is left evenly."""
+    first = tuple(f"test_{name}" for name in LONG)
+    items.sort(key=lambda item: not item.path.name.startswith(first))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def shared(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Names a folder that all processes of this test run share."""

@@ -39,6 +39,12 @@ Run = Callable[..., None]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux only")
 
 
+@pytest.fixture
+def light(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A nursery that is started for this test has imported next to nothing."""
+    monkeypatch.setattr(nursery, "PRELOADED", ("perception_r1.child",))
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Runs the planted child, forked from one nursery."""
@@ -117,6 +123,7 @@ def test_children_live_side_by_side_and_a_killed_one_is_told_as_such(run: Run, t
     assert "was ended by signal 9" in str(raised[0])
 
 
+@pytest.mark.usefixtures("light")
 def test_when_the_nursery_is_killed_its_children_end_and_the_next_has_a_new_one(run: Run, tmp_path: Path) -> None:
     thread, raised = beside(lambda: run(tmp_path / "long", pause_s=60))
     child = psutil.Process(pid_of(tmp_path / "long"))
@@ -134,19 +141,19 @@ def test_a_nursery_that_cannot_start_is_a_failure_of_the_child(tmp_path: Path, m
         nursery.born(["x"], 1, {"ANOTHER": str(tmp_path)}, ())
 
 
-@pytest.mark.timeout(400)
-def test_nursery_and_children_end_with_the_process_that_was_killed(run: Run, tmp_path: Path) -> None:
+def test_nursery_and_children_end_with_the_process_that_was_killed(tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from perception_r1.child import run_child; "
-        f"run_child('http.server', {{}}, Path({str(tmp_path)!r}), forked=True)"
+        "from pathlib import Path; from perception_r1 import nursery; from perception_r1.child import run_child; "
+        "nursery.PRELOADED = ('perception_r1.child',); "
+        f"run_child('planted_fork', {{'pause_s': 60}}, Path({str(tmp_path)!r}), forked=True)"
     )
-    parent = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)})
-    found: list[psutil.Process] = []
-    while not found and parent.poll() is None:
-        found = psutil.Process(parent.pid).children()
-        time.sleep(0.05)
+    (tmp_path / "planted_fork.py").write_text(CHILD)
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    parent = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path})
+    pid_of(tmp_path)
+    found = psutil.Process(parent.pid).children(recursive=True)
     parent.kill()
     parent.wait()
-    assert found
-    _, alive = psutil.wait_procs(found, timeout=300)  # it looks when its imports are done
+    assert len(found) == 2
+    _, alive = psutil.wait_procs(found, timeout=60)
     assert not alive

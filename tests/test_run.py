@@ -116,6 +116,7 @@ def test_annotations_come_from_the_teacher_and_not_from_the_truth(done: Path) ->
     assert dropped > 0, "the teacher never erred, so the filter had no work"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_run_that_is_killed_at_any_moment_ends_in_the_same_artifacts(done: Path, tmp_path: Path) -> None:
     work, chance = tmp_path / ".perception-r1" / "work", random.Random()

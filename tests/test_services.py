@@ -104,6 +104,7 @@ def through(url: str, deployment: str, name: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_up_runs_a_deployment_and_down_leaves_no_process(home: Path) -> None:
     port = free_port()

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.timeout(600)  # the first test of a process warms a mod
 PAPER = ROOT / "configs" / "paper.toml"
 
 
+@pytest.mark.slow
 def test_the_papers_configuration_is_tried_from_end_to_end_without_a_gpu() -> None:
     done = CliRunner().invoke(cli, ["train", "--dry-run", "--config", str(PAPER)])
     assert done.exit_code == 0, done.output

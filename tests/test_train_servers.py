@@ -294,6 +294,7 @@ def test_several_processes_are_launched_with_the_configuration_of_their_way(tmp_
         assert expected in said
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_model_and_a_resumed_run_of_two_is_the_run_of_two(tmp_path: Path) -> None:
     """Gloo on CPU, launched as on GPUs: each completion is in the ledger once, and each process goes on."""
     spec = planted(tmp_path, "train.processes=2", "train.steps=2", "train.save_every=1")

@@ -171,6 +171,7 @@ SIGHTS = (
 )
 
 
+@pytest.mark.slow
 def test_the_matcher_is_right_wherever_it_decides_on_every_sort_of_fact() -> None:
     """On the gold set of charts and of sights, with another seed for each copy: precision of at least 0.995."""
     right = decided = 0

@@ -39,6 +39,7 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, env=environment)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_weak_judge_is_refused_accepted_with_a_reason_and_its_drift_is_told(tmp_path: Path) -> None:
     refused = run(tmp_path, "-m", "flows", "train", *QUICK, *SMALLER, *WEAK)
