@@ -95,7 +95,7 @@ def open_processor(folder: Path, *, min_pixels: int = 0, max_pixels: int = 0) ->
     where = named(folder)
     # AutoProcessor returns the bare tokenizer for a class that it does not know, without a word
     opener = processor_class() if AutoConfig.from_pretrained(**where).model_type == QWEN else AutoProcessor
-    processor = opener.from_pretrained(**where)
+    processor = with_pictures_once(opener.from_pretrained(**where))
     processor.tokenizer.padding_side = "left"
     size = processor.image_processor.size
     if min_pixels:
@@ -103,6 +103,34 @@ def open_processor(folder: Path, *, min_pixels: int = 0, max_pixels: int = 0) ->
     if max_pixels:
         size["longest_edge"] = max_pixels
     return processor
+
+
+def with_pictures_once(processor: Any) -> Any:
+    """The processor, which prepares the same picture of several prompts once: a group of rollouts has one."""
+    if type(processor.image_processor).__name__ == "Qwen2VLImageProcessorPil":
+        processor.image_processor.__class__ = _once()
+    return processor
+
+
+@cache
+def _once() -> Any:
+    import torch
+    from transformers import BatchFeature, Qwen2VLImageProcessorPil
+
+    class Once(Qwen2VLImageProcessorPil):  # type: ignore[misc, unused-ignore]
+        def _preprocess(self, images: list[Any], *args: Any, **kwargs: Any) -> Any:
+            seen: dict[Any, int] = {}
+            which = [seen.setdefault((image.shape, image.tobytes()), len(seen)) for image in images]
+            if len(seen) == len(images) or kwargs.get("return_tensors") != "pt":
+                return super()._preprocess(images, *args, **kwargs)
+            made = super()._preprocess([images[which.index(n)] for n in range(len(seen))], *args, **kwargs)
+            grids = made["image_grid_thw"]
+            parts = made["pixel_values"].split(grids.prod(dim=1).tolist())
+            pixels = torch.cat([parts[n] for n in which])
+            return BatchFeature({"pixel_values": pixels, "image_grid_thw": grids[which]})
+
+    Once.__name__ = "Qwen2VLImageProcessorPil"  # what a saved processor says of itself
+    return Once
 
 
 def vision_tokens(processor: Any) -> list[int]:

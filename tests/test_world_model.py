@@ -69,6 +69,30 @@ def test_a_batch_is_what_the_processor_makes_of_it(processor) -> None:  # type: 
         assert torch.equal(made[name], values), name
 
 
+def test_a_picture_that_comes_again_is_prepared_once_and_all_is_as_the_stock_processor_makes_it(  # type: ignore[no-untyped-def]
+    processor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(new_model(processor, seed=0), processor, tmp_path)
+    ours = open_processor(tmp_path)
+    charts = [task.chart.image() for task in tasks("heldout", 3, seed=0)]
+    images = [charts[n] for n in (0, 1, 0, 2, 1)] + [charts[0].resize((112, 56))]
+    asked = {"text": [prompt(processor, "Why?")] * len(images), "images": images, "return_tensors": "pt"}
+    expected = processor(**asked, padding=True, padding_side="left")
+    prepared: list[int] = []
+    stock = type(processor.image_processor)._preprocess
+    monkeypatch.setattr(
+        type(processor.image_processor),
+        "_preprocess",
+        lambda self, images, **rest: prepared.append(len(images)) or stock(self, images, **rest),
+    )
+    made = ours(**asked, padding=True, padding_side="left")
+    assert prepared == [4]
+    assert made.keys() == expected.keys()
+    assert all(torch.equal(made[name], values) for name, values in expected.items())
+    ours.save_pretrained(tmp_path)
+    assert type(open_processor(tmp_path).image_processor) is type(ours.image_processor)
+
+
 def test_patches_are_embedded_as_by_the_convolution() -> None:
     plain = torch.nn.Conv3d(3, 8, (2, 4, 4), stride=(2, 4, 4), bias=False)
     product = with_patch_products(torch.nn.Sequential(copy.deepcopy(plain)))[0]
