@@ -1,6 +1,7 @@
 r"""Whether a response is right: exactly, by the type of the answer, the same in training and evaluation."""
 
 import random
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -270,7 +271,11 @@ def test_a7_threads_grade_as_the_main_thread_does() -> None:
 
 
 def test_nothing_is_imported_to_evaluate_what_a_model_wrote() -> None:
-    assert not {"sympy", "math_verify", "latex2sympy2_extended"} & set(sys.modules)
+    code = (
+        "import sys; from perception_r1.evaluate import grade_answer as g; g('\\\\boxed{\\\\frac{1}{2}}', '0.5'); "
+        "sys.exit(bool({'sympy', 'math_verify', 'latex2sympy2_extended'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_arithmetic_on_surds_agrees_with_floating_point() -> None:
