@@ -112,6 +112,7 @@ def test_interrupted_the_parent_ends_its_child_though_a_thread_waits_for_it(modu
 
 
 def test_a_child_without_a_lease_sees_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "looking.py").write_text("import os; assert os.environ['CUDA_VISIBLE_DEVICES'] == ''")
+    (tmp_path / "looking.py").write_text("import os; print(repr(os.environ['CUDA_VISIBLE_DEVICES']))")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(Path.cwd())]))
     run_child("looking", {}, tmp_path / "run")
+    assert (tmp_path / "run" / "log.txt").read_text() == "''\n"

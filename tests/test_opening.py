@@ -31,7 +31,7 @@ def test_a_key_that_is_not_there_is_missed_before_anything_is_done(
 def test_a_worker_needs_the_keys_of_its_own_stage_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JUDGE_KEY", raising=False)
     for stage in ("annotate", "evaluate", "compare", "report"):
-        at(stage, tmp_path, JUDGE)
+        assert f" {stage} --config configs/embedded.toml" in at(stage, tmp_path, JUDGE)
 
 
 @pytest.mark.parametrize(
