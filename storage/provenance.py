@@ -10,6 +10,7 @@ import platform
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -137,9 +138,13 @@ def _read(path: Path) -> _Source:
     return _read_once(path, stat.st_size, stat.st_mtime_ns)
 
 
+_PARSING = threading.Lock()  # before Python 3.11.8 two threads that parse at once get a SystemError (gh-106905)
+
+
 @functools.lru_cache(maxsize=4096)  # a file is read once, however many stages run its code
 def _read_once(path: Path, size: int, mtime_ns: int) -> _Source:
-    tree = ast.parse(path.read_bytes(), filename=str(path))
+    with _PARSING:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
     nodes: list[ast.Import | ast.ImportFrom] = []
     digest = hashlib.sha256(_meaning(tree, nodes).encode()).hexdigest()
     return _Source(digest, tuple(dict.fromkeys(imported for node in nodes for imported in _imported(node))))

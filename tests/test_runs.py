@@ -1,12 +1,14 @@
 """Units of work: one body a cause, found ever after, resumed after a crash."""
 
 import functools
+import gc
 import importlib
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -290,6 +292,43 @@ def test_the_digest_changes_with_the_code_and_only_with_it(project: Path, file: 
     before = code()
     (project / file).write_text(text)
     assert (code() != before) is changes
+
+
+@pytest.fixture
+def restless() -> Iterator[None]:
+    """The garbage collector and the threads take turns as often as they can."""
+    turns, interval = gc.get_threshold(), sys.getswitchinterval()
+    gc.set_threshold(50, 2, 2)
+    sys.setswitchinterval(1e-6)
+    yield
+    gc.set_threshold(*turns)
+    sys.setswitchinterval(interval)
+
+
+class Waste:
+    """What the collector must run code for, in the midst of whatever else is under way."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+    def __del__(self) -> None:
+        sum(range(50))
+
+
+@pytest.mark.usefixtures("restless")
+def test_stages_of_one_process_may_ask_for_their_code_at_once(project: Path) -> None:
+    # Python before 3.11.8 keeps the depth of a parse for all threads together
+    names = [f"proj.part{number}" for number in range(64)]
+    for name in names:
+        body = "".join(f"def f{n}(a, b=({n}, [{n}])):\n    return {{a: [b, (a, {n})]}}\n" for n in range(90))
+        (project / f"{name.replace('.', '/')}.py").write_text(body)
+
+    def one(name: str) -> storage.Code:
+        Waste()
+        return code(name)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(name in found.modules for name, found in zip(names, pool.map(one, names), strict=True))
 
 
 def test_code_started_by_name_counts_when_it_is_named(project: Path) -> None:
