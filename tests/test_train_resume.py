@@ -18,6 +18,7 @@ from perception_r1.models import open_model
 from perception_r1.recipes.kl import kl_at
 from perception_r1.sections import Kl
 from perception_r1.train import base, checkpoints, ledger
+from perception_r1.train.look import ANCHORS
 from perception_r1.train.spec import RunSpec
 from tests.training import planted, ran, started, warm_base, weights
 
@@ -47,6 +48,8 @@ def rows(spec: RunSpec) -> list[Any]:
 def test_a_run_that_is_killed_at_three_random_moments_is_the_run_that_was_not(done: RunSpec, tmp_path: Path) -> None:
     """Killed outright three times: each time somewhere within a step, or a checkpoint, or a look."""
     killed, chance = replace(done, folder=tmp_path / "killed"), random.Random(time.time_ns())
+    killed.looks.mkdir(parents=True)
+    shutil.copy(done.looks / ANCHORS, killed.looks)  # and once before: after a look had chosen its anchors
     for kill in range(3):
         child = started(killed)
         behind = len(list(killed.rollouts.glob("*.parquet")))

@@ -36,7 +36,7 @@ class Looker:
         trainer = self.trainer
         samples = self._asked()
         seen = {"step": step, **_measured(samples), **_earned(trainer.spec.rollouts, self._last(), step)}
-        seen["flips"] = self._flips()
+        seen["flips"] = self._flips(step)
         seen["score"] = _score(seen)
         before = [look for look in read(trainer.spec.looks) if look["step"] < step]
         self.alarms = alarms([*before, seen], trainer.spec.train.watch.max_flips)
@@ -94,13 +94,13 @@ class Looker:
         scoring.score(samples, judged, trainer.spec)
         return samples
 
-    def _flips(self) -> float | None:
+    def _flips(self, step: int) -> float | None:
         """The share of the anchors' verdicts that are given otherwise than at first; None where there are none."""
         from accelerate.utils import broadcast_object_list
 
         told: list[float | None] = [None]
         if self.trainer.is_world_process_zero() and self.trainer.judging:
-            told = [_flips(self.trainer)]
+            told = [_flips(self.trainer, step)]
         broadcast_object_list(told)
         return told[0]
 
@@ -159,14 +159,17 @@ def _score(seen: Mapping[str, Any]) -> float:
     return sum(known) / len(known) if known else 0.0
 
 
-def _flips(trainer: Any) -> float | None:
+def _flips(trainer: Any, step: int) -> float | None:
     path = trainer.spec.looks / ANCHORS
     if not path.exists():
-        anchors = _anchors(trainer)
+        anchors = _anchors(trainer, step)
         if anchors:
-            _write(path, anchors)
+            _write(path, {"step": step, "responses": anchors})
         return None
-    anchors = json.loads(path.read_text())
+    kept = json.loads(path.read_text())
+    if step <= kept["step"]:  # a run that was killed in the look that chose them looks there again
+        return None
+    anchors = kept["responses"]
     cases = [Case(a["text"], tuple(tuple(fact) for fact in a["facts"]), a["truncated"]) for a in anchors]
     judged = trainer.judge.fresh().judge(cases) if trainer.judge else []
     pairs = [pair for a, said in zip(anchors, judged, strict=True) for pair in zip(a["verdicts"], said, strict=True)]
@@ -174,13 +177,13 @@ def _flips(trainer: Any) -> float | None:
     return sum(before != now for before, now in known) / len(known) if known else None
 
 
-def _anchors(trainer: Any) -> list[dict[str, Any]]:
+def _anchors(trainer: Any, step: int) -> list[dict[str, Any]]:
     """Responses of the first steps on which the judge itself, and not the matcher, gave a verdict."""
     facts = {row["problem"]: row for row in trainer.train_dataset.remove_columns("images")}
     found = []
     for table in ledger.read(trainer.spec.rollouts):
         # what a killed run left of later steps is not there for a run that was not killed
-        done = [row for row in table.to_pylist() if row["step"] < trainer.state.global_step]
+        done = [row for row in table.to_pylist() if row["step"] < step]
         rows = [row for row in done if row["by_judge"] and not row["unknown"]]
         found += [_anchor(row, facts[row["problem"]]) for row in rows]
         if len(found) >= trainer.spec.train.watch.anchors:
