@@ -344,6 +344,8 @@ class _HashedFile:
         self._position = 0
 
     def write(self, data: Any) -> int:
+        if self.closed:  # Arrow's writer tries again when it is collected, maybe within a `submit`: no lock from here
+            raise ValueError(f"{self._path} is closed")
         self._hasher.submit(self._sha256.update, data)
         self._position += len(data)
         with writing(self._path.parent):

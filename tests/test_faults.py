@@ -5,7 +5,9 @@ import resource
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
+from concurrent.futures import thread
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,20 @@ def test_a_full_disk_is_named_and_nothing_half_written_shows(small_disk: Path) -
     (small_disk / "ballast").write_bytes(b"")
     assert storage.verify(store) == []
     assert store.put("problems", "x", [{"id": 1, "text": "fits"}]).seq == 2
+
+
+def test_what_a_full_disk_left_to_the_garbage_collector_waits_for_nothing(small_disk: Path) -> None:
+    """Arrow's writer tries once more when it is collected, which may be while any executor starts a thread."""
+    store = storage.open_store(small_disk / "store")
+    with pytest.raises(errors.DiskFull) as caught:
+        store.put("problems", "x", [{"id": 1, "text": os.urandom(2_000_000).hex()}])
+    left = [caught]
+    del caught
+    collector = threading.Thread(target=left.clear)
+    with thread._global_shutdown_lock:
+        collector.start()
+        collector.join(5)
+        assert not collector.is_alive()
 
 
 def test_a_full_disk_stops_a_folder_and_a_log_too(small_disk: Path, tmp_path: Path) -> None:
