@@ -128,7 +128,7 @@ def test_no_more_is_read_than_an_answer_can_be(said: bytes) -> None:
 
 @contextlib.contextmanager
 def answering(said: bytes, times: int = 9) -> Iterator[str]:
-    """The address of who says this to whatever comes, and hangs up."""
+    """The address of who says this to whatever comes, and hangs up when the other side has."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
 
         def talk() -> None:
@@ -137,6 +137,9 @@ def answering(said: bytes, times: int = 9) -> Iterator[str]:
                     with taken.accept()[0] as line:
                         line.recv(1 << 16)
                         line.sendall(said)
+                        line.shutdown(socket.SHUT_WR)
+                        while line.recv(1 << 16):  # hanging up on what was not read would take back what was said
+                            pass
 
         thread = threading.Thread(target=talk)
         thread.start()
