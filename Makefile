@@ -3,6 +3,7 @@
 # dependencies.
 PYTHON ?= python3
 BIN := .venv/bin
+unexport PYTHONDONTWRITEBYTECODE  # many processes read the same sources: they are compiled once
 
 .PHONY: run test test-slow lint lock clean
 

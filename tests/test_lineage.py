@@ -1,5 +1,7 @@
 """Where a version comes from, what came of it, why two differ, and what changed."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,12 +46,21 @@ def test_ancestors_and_descendants_to_any_depth(chain: Store) -> None:
     assert '"problems/geo@1" -> "annotations/geo@1";' in down.dot()
 
 
-def test_a_very_long_line_is_followed(store: Store) -> None:
+@pytest.fixture
+def shallow() -> Iterator[int]:
+    """A stack on which a call for each of so many generations has no room."""
+    limit, generations = sys.getrecursionlimit(), 300
+    sys.setrecursionlimit(generations)
+    yield generations
+    sys.setrecursionlimit(limit)
+
+
+def test_a_line_longer_than_the_stack_is_followed(store: Store, shallow: int) -> None:
     version = store.put("checkpoint_log", "x", [{"i": -1}])
-    for i in range(1100):
+    for i in range(1, shallow):
         version = store.put("checkpoint_log", "x", [{"i": 0}], parents=[version], config={"i": i})
-    assert len(storage.lineage(store, version).arrows) == 1101
-    assert len(storage.lineage(store, "checkpoint_log/x@1", "down").arrows) == 1101
+    assert len(storage.lineage(store, version).arrows) == shallow
+    assert len(storage.lineage(store, "checkpoint_log/x@1", "down").arrows) == shallow
 
 
 def test_why_finds_the_change_through_the_generations(chain: Store) -> None:

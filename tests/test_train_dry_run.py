@@ -33,6 +33,7 @@ def test_the_papers_configuration_is_tried_from_end_to_end_without_a_gpu() -> No
         assert expected in done.output
 
 
+@pytest.mark.slow
 def test_an_option_that_the_trainer_refuses_fails_the_dry_run_with_its_cause(tmp_path: Path) -> None:
     config = load(ROOT / "configs" / "embedded.toml", "quick")
     broken = dataclasses.replace(config.train, max_unknown=0.0, prompts_per_step=3, lora=Lora(rank=4))

@@ -168,6 +168,7 @@ def test_a_run_whose_judge_goes_down_leaves_a_checkpoint_and_goes_on_to_the_same
     assert list(ledger.read(spec.rollouts)) == list(ledger.read(whole.rollouts))
 
 
+@pytest.mark.slow
 def test_the_cause_is_the_run_s_own_and_not_its_launcher_s(tmp_path: Path) -> None:
     """Under a launcher the last line of the log is the launcher's: what went wrong is in a file of its own."""
     spec = planted(tmp_path, "train.arms=[{name='x', recipe='perception_r1', answer_types=['float']}]", arm=0)
