@@ -11,33 +11,29 @@ paper's repository does: a module-level AsyncOpenAI, asyncio.run for each batch,
 import argparse
 import asyncio
 import base64
+import gc
 import hashlib
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any
 
 import storage
 from bench.machine import described
+from bench.stub import DELAY_S, LIMIT, PLACES, bare, stub
 from perception_r1.endpoints import Reply, Request, image_part, open_endpoint, text_part
 from perception_r1.errors import EndpointError
 from perception_r1.judges import Case, Judge, VerdictCache
 from perception_r1.judges.prompt import rendered
 from perception_r1.sections import Endpoint
+from perception_r1.wire.protocol import encoded
 from perception_r1.world.embedded import EmbeddedEndpoint
 
 BATCHES, RESPONSES, ANNOTATIONS = 2, 1024, 8
-DELAY_S, PLACES = 0.2, 256
-LIMIT = PLACES / DELAY_S
-KEPT = 8192  # bytes of a request: its end, where the ids stand
 RESULTS = Path(__file__).with_name("results") / "judge.md"
 FILLER = "Now we consider the figure once more and write down what follows from the given lengths. "
 
@@ -63,80 +59,6 @@ class Run:
         return 1000 * self.cpu_s / self.requests
 
 
-class _Stub(asyncio.Protocol):
-    """One kept connection of the stub: verdicts for whatever ids are asked for, after the delay.
-
-    It keeps no more of a request than its end, so that the server is not what is measured.
-    """
-
-    free = PLACES
-    waiting: ClassVar[deque["_Stub"]] = deque()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Awaits a request."""
-        self._transport, self._end, self._left = cast(asyncio.Transport, transport), b"", -1
-
-    def data_received(self, data: bytes) -> None:
-        """Counts what is still to come of the request."""
-        self._end = (self._end + data)[-KEPT:] if self._left >= 0 else self._end + data
-        if self._left < 0 and b"\r\n\r\n" in self._end:
-            head, _, data = self._end.partition(b"\r\n\r\n")
-            if head.startswith(b"GET"):
-                return self._say(b'{"object": "list", "data": []}')
-            self._left = int(head.lower().partition(b"content-length:")[2].split(maxsplit=1)[0])
-        self._left -= len(data) if self._left >= 0 else 0
-        if self._left == 0:
-            _Stub.waiting.append(self)
-            _Stub.take()
-        return None
-
-    @classmethod
-    def take(cls) -> None:
-        """Gives free places to who waits."""
-        while cls.free and cls.waiting:
-            cls.free -= 1
-            asyncio.get_running_loop().call_later(DELAY_S, cls.waiting.popleft().answer)
-
-    def answer(self) -> None:
-        """Says it, and gives the place back."""
-        _Stub.free += 1
-        self._say(_completion(self._end))
-        _Stub.take()
-
-    def _say(self, said: bytes) -> None:
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(said)
-        self._end, self._left = b"", -1
-        self._transport.write(head + said)
-
-
-def _completion(body: bytes) -> bytes:
-    ids = body.rpartition(b"exactly these ids: ")[2].partition(b'"')[0].decode().split(", ")
-    verdicts = [{"id": id, "verdict": "absent", "evidence": ""} for id in ids]
-    message = {"role": "assistant", "content": json.dumps({"verdicts": verdicts})}
-    usage = {"prompt_tokens": len(body) // 4, "completion_tokens": 20 * len(ids), "total_tokens": 0}
-    choice = {"index": 0, "finish_reason": "stop", "message": message}
-    said = {"id": "s", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
-    return json.dumps(said).encode()
-
-
-async def _serve() -> None:
-    server = await asyncio.get_running_loop().create_server(_Stub, "127.0.0.1", 0, backlog=4096)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-
-
-@contextmanager
-def stub() -> Iterator[str]:
-    """The address of a stub in a process of its own."""
-    command = [sys.executable, "-m", "bench.judge", "--stub"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{process.stdout.readline().strip()}/v1"
-        finally:
-            process.terminate()
-
-
 def cases(batch: int) -> list[Case]:
     """Responses of some 1.5 kB with annotations that the matcher must leave to the model."""
     facts = tuple((f"a{n}", f"The segment with the mark {n} is longer than its neighbour.") for n in range(ANNOTATIONS))
@@ -148,6 +70,18 @@ def timed(name: str, requests: int, work: Callable[[], int]) -> Run:
     wall, cpu = time.perf_counter(), time.process_time()
     lost = work()
     return Run(name, requests, lost, time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def most(url: str) -> Run:
+    """What the stub gives beside a client that does nothing but send the same bytes again."""
+    body = encoded("m", _request(cases(0)[0]))
+
+    def work() -> int:
+        for _ in range(BATCHES):
+            bare(url, body, RESPONSES)
+        return 0
+
+    return timed("bare: the same bytes again", BATCHES * RESPONSES, work)
 
 
 def ours(url: str) -> Run:
@@ -312,6 +246,7 @@ def warm() -> tuple[tuple[float, float], tuple[float, float]]:
         first.judge(asked)
         first.close()
         again = Judge(_Absent(), cache=VerdictCache(Path(folder) / "verdicts.db"))
+        gc.collect()  # a whole collection would take as long as all else
         return _least_ms(lambda: again.judge(asked), 1), _least_ms(lambda: again.judge(asked), 5)
 
 
@@ -340,14 +275,10 @@ def _least_ms(work: Callable[[], object], times: int) -> tuple[float, float]:
 def main() -> None:
     """Runs all of it and writes the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stub", action="store_true", help="be the stub")
     parser.add_argument("--store", type=Path, help="a store with rollouts, for the tokens that are saved")
     options = parser.parse_args()
-    if options.stub:
-        asyncio.run(_serve())
-        return
     with stub() as url:
-        sides = [ours(url), naive(url), pictures(url), naive_pictures(url)]
+        sides = [most(url), ours(url), naive(url), pictures(url), naive_pictures(url)]
     saved = bills(rollouts(options.store)) if options.store else []
     page = _page(sides, saved, warm())
     RESULTS.write_text(page)
@@ -364,7 +295,7 @@ def _page(sides: list[Run], saved: list[Bill], warm_ms: tuple[tuple[float, float
         f"| {bill.name} | {bill.requests:,} | {bill.tokens:,} | {saved[0].tokens / max(1, bill.tokens):.1f} x |"
         for bill in saved
     )
-    ours, naive = sides[0], sides[1]
+    most, ours, naive = sides[:3]
     return f"""# The judge's client
 
 `python -m bench.judge --store STORE`: {described()}; load average {os.getloadavg()[0]:.1f}.
@@ -378,8 +309,9 @@ process's, prompts and verdicts included. Client and stub share {os.cpu_count()}
 |---|---|---|---|---|---|---|
 {client}
 
-Ours: {naive.wall_s / ours.wall_s:.1f} x less time than the naive pattern and {naive.cpu_s / ours.cpu_s:.0f} x less CPU;
-{ours.lost} lost where that one loses {naive.lost}.
+Ours: {ours.rate / most.rate:.0%} of what the stub gives the bare client here;
+{naive.wall_s / ours.wall_s:.1f} x less time than the naive pattern
+and {naive.cpu_s / ours.cpu_s:.0f} x less CPU; {ours.lost} lost where that one loses {naive.lost}.
 
 {_savings(tokens)}## What was judged before
 

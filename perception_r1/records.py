@@ -1,7 +1,7 @@
 """The values that cross the border of a stage, and the closed sets that they are made of."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Split = Literal["train", "validation", "heldout"]
 AnswerType = Literal["integer", "float", "list", "yes_no", "letter", "text", "math"]
@@ -69,8 +69,7 @@ class Asking:
     facts: int  # that it listed
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):  # a dataclass takes three times as long to make, and a step has thousands
     """What is known about one annotation in one response, and who decided it."""
 
     annotation: str

@@ -90,10 +90,9 @@ class Judge:
         kept = self.cache.find(self.digest, {part for part in parts.values() if part})
         whole: dict[Case, tuple[Judgement, ...]] = {}
         for case, part in parts.items():
-            told = kept.get(part or "", {})
-            said = [(id, told.get(text)) for id, text in case.annotations] if told else [("", None)]
-            if all(found for _, found in said):
-                whole[case] = tuple([Judgement(id, *found[:4]) for id, found in said if found])
+            told = kept.get(part or "")
+            if told and all(text in told for _, text in case.annotations):
+                whole[case] = tuple([Judgement(id, *told[text][:4]) for id, text in case.annotations])
         self.cache.remember(self.digest, whole)
         return known | whole, kept
 

@@ -66,7 +66,7 @@ def score(samples: Sequence[Sample], judged: Sequence[tuple[Judgement, ...]], sp
 
 def _without_judge(completion: Completion) -> Completion:
     """The completion as if the judge had said of everything that it is absent."""
-    verdicts = tuple(j if j.decided_by in OURS else replace(j, verdict="absent") for j in completion.judgements)
+    verdicts = tuple(j if j.decided_by in OURS else j._replace(verdict="absent") for j in completion.judgements)
     return replace(completion, judgements=verdicts)
 
 
