@@ -29,6 +29,7 @@ from bench.machine import described
 from perception_r1.sections import Endpoint, Judging, Kl
 from perception_r1.train.spec import RunSpec
 from perception_r1.world.server import Fault, serving
+from tests.training import SHARED
 
 RESULTS = Path(__file__).parent / "results" / "train.md"
 STEPS = 12
@@ -47,6 +48,7 @@ def main() -> None:
         print(json.dumps(measured(options.child[0], RunSpec.read(Path(options.child[1])))))
         return
     with tempfile.TemporaryDirectory() as folder:
+        os.environ[SHARED] = folder
         steps = [step_rows(Path(folder) / str(n), n) for n in range(options.repeats)]
         waits = [wait_rows(Path(folder) / f"judge{n}", reference) for n, reference in enumerate((False, True))]
         peaks = {f"a training child, {side}": max(row[side]["peak_mb"] for row in steps) for side in SIDES}
