@@ -368,6 +368,15 @@ def test_power_is_that_of_the_mid_p_test_for_five_points() -> None:
     assert found.power == pytest.approx((midp <= 0.05).mean(), abs=0.012)
 
 
+def test_an_effect_of_any_digits_has_a_power_where_fewer_pairs_differ() -> None:
+    # nothing differs, so all that would differ goes to one side: p10 = 0, p01 = 1 / 30
+    plan = Plan(effect=1 / 30)
+    found = one(compare_models([*arm("base", 0, "1" * 40), *arm("a", 0, "1" * 40)], plan), outcome="answer right")
+    m = np.arange(41)
+    midp = np.where(m == 0, 1.0, stats.binom.pmf(0, m, 0.5))
+    assert found.power == pytest.approx(float(stats.binom.pmf(m, 40, 1 / 30)[midp <= 0.05].sum()))
+
+
 def test_spread_is_hand_arithmetic_over_seeds_and_strata() -> None:
     rows = [
         row("base", seed, i, right, None, stratum="cmp" if i < 2 else "diff")

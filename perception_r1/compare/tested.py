@@ -130,7 +130,7 @@ def _planned(row: Contrast, plan: Plan) -> Contrast:
     Groups that repeat tell as much as fewer independent items do, by the design effect where it is above 1.
     """
     worth = max(1.0, row.design_effect or 1.0)
-    differ = round(max(((row.b or 0) + (row.c or 0)) / row.n, plan.effect), 6)
+    differ = max(round(((row.b or 0) + (row.c or 0)) / row.n, 6), plan.effect)
     found = _power(max(1, round(row.n / worth)), differ, plan.effect, row.alpha)
     needed = _needed(differ, plan.effect, row.alpha, plan.power)
     return replace(row, power=found, needed=None if needed is None else math.ceil(needed * worth))
