@@ -18,7 +18,7 @@ CONFUSION = ((95, 2, 3, 0), (4, 50, 46, 0), (6, 10, 84, 0))  # 95 of 100 found; 
 
 def rows_of(model: str, perceived: list[bool], facts: int = 1, **other: Any) -> Iterator[Row]:
     blank = Prediction(
-        model=model, seed=0, benchmark="photos", item="", group="", stratum="x", condition="image", response="",
+        model=model, seed=0, benchmark="photos", item="", group="", stratum="x", condition="full", response="",
         status="answered", value=None, rule="", gold="", correct=True, facts=facts, facts_right=0, facts_wrong=0,
         perceived=None, tokens=1,
     )  # fmt: skip
@@ -103,6 +103,37 @@ def test_labels_of_a_part_take_the_judges_bias_out() -> None:
     assert "people's labels of 400 of 2,000 items" in found.sentence
     both = put_right(rows, dict.fromkeys(("accuracy", "perception_r1"), JudgeErrors(0.9, 0.9)), labels)
     assert [each.method for each in both] == ["error rates", "people's labels"]
+
+
+def labels_of(model: str, seed: int, said: str) -> dict[tuple[str, str, int], dict[str, bool]]:
+    return {("photos", model, seed): {f"i{i}": label == "1" for i, label in enumerate(said)}}
+
+
+def test_labels_speak_of_the_untouched_picture_alone() -> None:
+    first, second = [i % 2 == 0 for i in range(100)], [i % 3 > 0 for i in range(100)]
+    rows = [*rows_of("accuracy", first), *rows_of("perception_r1", second)]
+    rows += [*rows_of("accuracy", first, condition="none"), *rows_of("perception_r1", [False] * 100, condition="none")]
+    labels = labels_of("accuracy", 0, "10" * 25) | labels_of("perception_r1", 0, "01" * 25)
+    found = put_right(rows, {}, labels)
+    assert [(each.condition, each.first_condition) for each in found] == [("full", "full")]
+    shared = dict.fromkeys(("accuracy", "perception_r1"), JudgeErrors(0.9, 0.9))
+    said = [each.sentence.partition(":")[0] for each in put_right(rows, shared)]
+    assert said == [
+        "photos, seed 0, perception_r1 against accuracy",
+        "photos (none), seed 0, perception_r1 against accuracy",
+        "photos, seed 0, accuracy (full) against accuracy (none)",
+        "photos, seed 0, perception_r1 (full) against perception_r1 (none)",
+    ]
+
+
+def test_labels_of_the_one_run_before_training_serve_every_seed() -> None:
+    rows = [*rows_of("base", [i % 3 == 0 for i in range(60)])]
+    for seed in (0, 1):
+        rows += rows_of("accuracy", [i % 2 == seed for i in range(60)], seed=seed)
+    labels = labels_of("base", 0, "1000" * 10)
+    labels |= labels_of("accuracy", 0, "1101" * 10) | labels_of("accuracy", 1, "0101" * 10)
+    found = corrections(rows, compare_models(rows), ["photos"], {}, labels)
+    assert [(each.first, each.seed, each.labelled) for each in found] == [("base", 0, 40), ("base", 1, 40)]
 
 
 def test_people_who_saw_everything_need_no_judge() -> None:

@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception_r1.compare.checks import normal_quantile
-from perception_r1.compare.contrast import Contrast
+from perception_r1.compare.contrast import UNTOUCHED, Contrast
 from perception_r1.compare.misclassification import JudgeErrors, paired_misclassification_inverse
-from perception_r1.compare.pools import Marks, Pool, pools
+from perception_r1.compare.pools import Marks, Pool, Run, pools
 from perception_r1.compare.ppi import ppi_paired_difference
 from perception_r1.compare.words import confidence, interval, signed
 
 LEAST_LABELS = 30  # of items that people labelled in both arms
 Method = Literal["error rates", "people's labels"]
-Labels = Mapping[tuple[str, str, int], Mapping[str, bool]]  # by benchmark, model and seed: items and what people say
+# by benchmark, model and seed: items, and what people say of the answers to their untouched pictures
+Labels = Mapping[tuple[str, str, int], Mapping[str, bool]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class Correction:
     condition: str
     first: str
     second: str
+    first_condition: str
     seed: int
     n: int
     labelled: int | None  # items that people labelled in both arms
@@ -106,20 +108,21 @@ def corrections(
 
 
 def _made(row: Contrast, pool: Pool, errors: Mapping[str, JudgeErrors], labels: Labels | None) -> Iterator[Correction]:
-    first, second = (_marks(pool, row, side) for side in ("first", "second"))
+    (one, first), (other, second) = _run(pool, row, "first"), _run(pool, row, "second")
     if row.first in errors and row.second in errors:
         yield _by_errors(
             row, of_all_facts(errors[row.first], first.facts), of_all_facts(errors[row.second], second.facts)
         )
-    said = [(labels or {}).get((row.benchmark, arm, row.seed or 0), {}) for arm in (row.first, row.second)]
-    if made := _by_labels(row, pool, first, second, said[0], said[1]):
-        yield made
+    if row.condition == row.first_condition == UNTOUCHED:
+        said = [(labels or {}).get((row.benchmark, run.arm, run.seed), {}) for run in (one, other)]
+        if made := _by_labels(row, pool, first, second, said[0], said[1]):
+            yield made
 
 
-def _marks(pool: Pool, row: Contrast, side: Literal["first", "second"]) -> Marks:
-    """The outcomes of one side; one run of the model before training is that of all seeds."""
+def _run(pool: Pool, row: Contrast, side: Literal["first", "second"]) -> tuple[Run, Marks]:
+    """One side and its outcomes; one run of the model before training is that of all seeds."""
     arm, condition = getattr(row, side), row.condition if side == "second" else row.first_condition
-    of_arm = {run.seed: marks for run, marks in pool.runs.items() if run[:2] == (arm, condition)}
+    of_arm = {run.seed: (run, marks) for run, marks in pool.runs.items() if run[:2] == (arm, condition)}
     return of_arm[row.seed] if row.seed in of_arm else next(iter(of_arm.values()))
 
 
@@ -178,6 +181,7 @@ def _correction(row: Contrast, method: Method, difference: float, se: float, **o
         condition=row.condition,
         first=row.first,
         second=row.second,
+        first_condition=row.first_condition,
         seed=row.seed or 0,
         n=row.n,
         raw_difference=row.difference or 0.0,
@@ -197,8 +201,13 @@ def _sentence(made: Correction, alpha: float) -> str:
     how = "the judge's error rates in each arm"
     if made.method == "people's labels":
         how = f"people's labels of {made.labelled:,} of {made.n:,} items"
+    where, first, second = made.benchmark, made.first, made.second
+    if made.condition != made.first_condition:
+        first, second = f"{first} ({made.first_condition})", f"{second} ({made.condition})"
+    elif made.condition != UNTOUCHED:
+        where = f"{where} ({made.condition})"
     return (
-        f"{made.benchmark}, seed {made.seed}, {made.second} against {made.first}: {signed(made.raw_difference)} points "
+        f"{where}, seed {made.seed}, {second} against {first}: {signed(made.raw_difference)} points "
         f"as judged, {signed(made.difference)} by {how} ({confidence(alpha)} interval {interval(made.low, made.high)})."
     )
 

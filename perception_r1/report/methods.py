@@ -34,7 +34,7 @@ def _groups(rows: Sequence[Contrast]) -> Iterator[tuple[str, list[Mapping[str, A
         yield name, [_test(row) for row, its in zip(rows, titles, strict=True) if its == name]
 
 
-def title(row: Contrast) -> str:
+def title(row: Contrast | Correction) -> str:
     """What meets what, and where."""
     where = Setting(row.benchmark, row.condition)
     if row.condition == row.first_condition:
@@ -88,7 +88,7 @@ def corrected(corrections: Sequence[Correction]) -> list[list[str]]:
     """The judged differences as judged, and put right, a line each."""
     return [
         [
-            f"{made.benchmark}: {made.first} → {made.second}",
+            title(made),
             str(made.seed),
             f"{signed(made.raw_difference)} ({_interval(made.raw_low, made.raw_high)})",
             made.method if made.labelled is None else f"{made.method}, {made.labelled:,} of {made.n:,}",
