@@ -37,6 +37,18 @@ def test_error_rates_of_the_report_are_the_confusions_where_no_arm_has_its_own()
     assert found == {"base": JudgeErrors(0.95, 0.95, 100, 200), "perception_r1": JudgeErrors(0.8, 0.9, 50, 60)}
 
 
+def test_an_arm_without_a_positive_label_has_no_error_rates_of_its_own() -> None:
+    blind = {"arm": "base", "sensitivity": 0.0, "specificity": 0.9, "positives": 0, "negatives": 60}
+    found = judge_errors({"confusion": CONFUSION, "arms": [blind]}, ["base", "accuracy"])
+    assert found["base"] is found["accuracy"] and found["base"].sensitivity == 0.95
+    assert judge_errors({"confusion": ((0,) * 4, *CONFUSION[1:]), "arms": [blind]}, ["base"]) == {}
+
+
+def test_a_judge_that_tells_nothing_of_an_arm_puts_nothing_right_and_ends_no_comparison() -> None:
+    rows = [*rows_of("accuracy", [True] * 40), *rows_of("perception_r1", [i < 20 for i in range(40)])]
+    assert put_right(rows, {"accuracy": JudgeErrors(0.9, 0.9), "perception_r1": JudgeErrors(0.3, 0.7)}) == []
+
+
 def test_an_item_is_right_only_if_all_its_facts_are() -> None:
     found = of_all_facts(JudgeErrors(0.9, 0.8, 100, 50), np.array([2, 2]))
     assert (found.sensitivity, found.specificity) == (pytest.approx(0.81), pytest.approx(1 - 0.2 * 0.9))
@@ -81,6 +93,15 @@ def test_errors_that_both_arms_share_only_stretch_the_difference() -> None:
     c = rng.binomial(400, 80 / 400, 20_000) / 400
     youden = (rng.binomial(400, 0.9, 20_000) + rng.binomial(400, 0.9, 20_000)) / 400 - 1
     assert found.se == pytest.approx((c / youden).std(), rel=0.03)
+
+
+def test_equal_rates_that_were_measured_apart_are_two_chances() -> None:
+    first, second = [i < 100 for i in range(400)], [i < 180 for i in range(400)]
+    rows = [*rows_of("accuracy", first), *rows_of("perception_r1", second)]
+    apart = {arm: JudgeErrors(0.9, 0.9, 20, 20) for arm in ("accuracy", "perception_r1")}
+    nearly = apart | {"accuracy": JudgeErrors(0.9, 0.9, 20, 21)}
+    (found,), (beside,) = put_right(rows, apart), put_right(rows, nearly)
+    assert found.se == pytest.approx(beside.se, rel=0.02)
 
 
 def test_labels_of_a_part_take_the_judges_bias_out() -> None:

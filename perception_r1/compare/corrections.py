@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from perception_r1.compare.checks import normal_quantile
 from perception_r1.compare.contrast import UNTOUCHED, Contrast
+from perception_r1.compare.judges import LEAST_YOUDEN
 from perception_r1.compare.misclassification import JudgeErrors, paired_misclassification_inverse
 from perception_r1.compare.pools import Marks, Pool, Run, pools
 from perception_r1.compare.ppi import ppi_paired_difference
@@ -53,21 +54,25 @@ class Correction:
     sentence: str
 
 
-def judge_errors(report: Mapping[str, Any], arms: Iterable[str]) -> dict[str, JudgeErrors]:
+def judge_errors(report: Mapping[str, Any], arms: Collection[str]) -> dict[str, JudgeErrors]:
     """The judge's error rates on single facts for each arm, from its report; the whole gold set's where none are.
 
     `arms` of a report is a list of mappings with arm, sensitivity, specificity, and the labels behind them, positives
-    and negatives; `confusion` has rows supported, contradicted and absent, and columns of these and unknown.
+    and negatives; `confusion` has rows supported, contradicted and absent, and columns of these and unknown. Error
+    rates without a positive or a negative label are none; the arms of the whole set's share one object.
     """
-    own = {row["arm"]: row for row in report.get("arms") or ()}
+    own = {row["arm"]: row for row in report.get("arms") or () if row["positives"] and row["negatives"]}
     cells = np.asarray(report["confusion"], dtype=np.int64)
     pos, neg = int(cells[0].sum()), int(cells[1:].sum())
-    whole = JudgeErrors(cells[0, 0] / max(1, pos), 1 - cells[1:, 0].sum() / max(1, neg), pos or None, neg or None)
-    return {arm: _own(own[arm]) if arm in own else whole for arm in arms}
+    found = {arm: _own(own[arm]) for arm in arms if arm in own}
+    if pos and neg:
+        whole = JudgeErrors(float(cells[0, 0] / pos), float(1 - cells[1:, 0].sum() / neg), pos, neg)
+        found |= {arm: whole for arm in arms if arm not in own}
+    return found
 
 
 def _own(row: Mapping[str, Any]) -> JudgeErrors:
-    return JudgeErrors(row["sensitivity"], row["specificity"], row["positives"] or None, row["negatives"] or None)
+    return JudgeErrors(row["sensitivity"], row["specificity"], row["positives"], row["negatives"])
 
 
 def of_all_facts(errors: JudgeErrors, facts: NDArray[np.int64]) -> JudgeErrors:
@@ -109,10 +114,8 @@ def corrections(
 
 def _made(row: Contrast, pool: Pool, errors: Mapping[str, JudgeErrors], labels: Labels | None) -> Iterator[Correction]:
     (one, first), (other, second) = _run(pool, row, "first"), _run(pool, row, "second")
-    if row.first in errors and row.second in errors:
-        yield _by_errors(
-            row, of_all_facts(errors[row.first], first.facts), of_all_facts(errors[row.second], second.facts)
-        )
+    if made := _by_errors(row, errors.get(row.first), errors.get(row.second), first.facts):
+        yield made
     if row.condition == row.first_condition == UNTOUCHED:
         said = [(labels or {}).get((row.benchmark, run.arm, run.seed), {}) for run in (one, other)]
         if made := _by_labels(row, pool, first, second, said[0], said[1]):
@@ -126,17 +129,25 @@ def _run(pool: Pool, row: Contrast, side: Literal["first", "second"]) -> tuple[R
     return of_arm[row.seed] if row.seed in of_arm else next(iter(of_arm.values()))
 
 
-def _by_errors(row: Contrast, first: JudgeErrors, second: JudgeErrors) -> Correction:
+def _by_errors(
+    row: Contrast, one: JudgeErrors | None, other: JudgeErrors | None, facts: NDArray[np.int64]
+) -> Correction | None:
     """The corrected cells; groups that repeat widen the items' part of the interval by the design effect.
 
-    Error rates that were measured once for both arms are one chance, and only scale the difference: by 1 / J.
+    Error rates that were measured once for both arms (one object) are one chance, and only scale the difference: by
+    1 / J. None without error rates, and from a judge that tells an arm's facts no better than chance.
     """
+    if one is None or other is None:
+        return None
+    first, second = of_all_facts(one, facts), of_all_facts(other, facts)
+    if min(each.sensitivity + each.specificity - 1 for each in (first, second)) < LEAST_YOUDEN:
+        return None
     cells = [row.a or 0, row.c or 0, row.b or 0, row.d or 0]  # b and c change places: second less first
-    one, other = (replace(each, n_pos=None, n_neg=None) for each in (second, first))
+    sure_second, sure_first = (replace(each, n_pos=None, n_neg=None) for each in (second, first))
     found = paired_misclassification_inverse(cells, second, first, row.alpha)
-    of_items = paired_misclassification_inverse(cells, one, other, row.alpha).se ** 2
+    of_items = paired_misclassification_inverse(cells, sure_second, sure_first, row.alpha).se ** 2
     of_labels = found.se**2 - of_items
-    if first == second:
+    if one is other:
         of_labels = (found.difference / (first.sensitivity + first.specificity - 1)) ** 2 * _youden_variance(first)
     se = math.sqrt(of_items * max(1.0, row.design_effect or 1.0) + of_labels)
     return _correction(row, "error rates", found.difference, se, a=found.a, b=found.c, c=found.b, d=found.d)

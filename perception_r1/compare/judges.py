@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from perception_r1.compare.checks import between, count, normal_quantile, rate
 
+LEAST_YOUDEN = 1e-6  # below it nothing is left that could be corrected
+
 
 @dataclass(frozen=True)
 class JudgeAgreement:
@@ -102,7 +104,7 @@ def informative(sensitivity: float, specificity: float) -> float:
     """Youden's J = sensitivity + specificity - 1; raises ValueError where a judge tells nothing."""
     sensitivity, specificity = rate(sensitivity, "sensitivity"), rate(specificity, "specificity")
     youden = sensitivity + specificity - 1
-    if youden < 1e-6:
+    if youden < LEAST_YOUDEN:
         raise ValueError(
             f"sensitivity + specificity must exceed 1, got {sensitivity:g} + {specificity:g}: "
             "such a judge tells nothing that could be corrected"
