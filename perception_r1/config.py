@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -245,7 +245,10 @@ def _benchmarks(config: Config) -> Refusals:
 def _contrasts(config: Config) -> Refusals:
     """The declared contrasts must be of models that there will be, and that may be compared."""
     compare, trained_on = config.compare, {arm.name: arm.answer_types for arm in config.train.arms}
-    yield from (("compare.contrasts", said) for pair in compare.contrasts if (said := _unfit(pair, trained_on)))
+    conditions, pairs = config.evaluate.conditions, [_sides(pair) for pair in compare.contrasts]
+    yield from (("compare.contrasts", said) for pair in pairs if (said := _unfit(pair, trained_on, conditions)))
+    if twice := [pair for place, pair in enumerate(pairs) if {*pair} in ({*other} for other in pairs[:place])]:
+        yield "compare.contrasts", f"{_named(twice[0])} is declared twice; once is enough"
     if compare.labels and not compare.judged:
         yield "compare.labels", "labels put a judged benchmark right; name it in compare.judged"
     tried = (config.validate.judge, *(candidate.judge for candidate in config.validate.candidates), "")
@@ -259,17 +262,29 @@ def _contrasts(config: Config) -> Refusals:
         yield "report.control", f"there is no arm {control!r}; {_nearest(control, trained_on)}"
 
 
-def _unfit(pair: tuple[str, str], trained_on: Mapping[str, Any]) -> str:
+def _sides(pair: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+    """Each side's arm and condition, which is full where none is named."""
+    return tuple((side.partition("@")[0], side.partition("@")[2] or "full") for side in pair)
+
+
+def _named(pair: Iterable[tuple[str, str]]) -> list[str]:
+    """The sides as they are written."""
+    return [arm if condition == "full" else f"{arm}@{condition}" for arm, condition in pair]
+
+
+def _unfit(pair: tuple[tuple[str, str], ...], trained_on: Mapping[str, Any], conditions: Sequence[str]) -> str:
     """Why two sides are no contrast; empty if they are one."""
-    sides = [side.partition("@")[0] for side in pair]
-    if missing := [arm for arm in sides if arm not in (*trained_on, "base")]:
+    first, second = (arm for arm, _ in pair)
+    if missing := [arm for arm in (first, second) if arm not in (*trained_on, "base")]:
         return f"there is no arm {missing[0]!r}; {_nearest(missing[0], ['base', *trained_on])}"
+    if unasked := [condition for _, condition in pair if condition not in conditions]:
+        return f"{unasked[0]!r} is none of evaluate.conditions; {_nearest(unasked[0], conditions)}"
     if pair[0] == pair[1]:
-        return f"{pair[0]!r} against itself is no contrast"
-    if sides[1] == "base" and sides[0] != "base":
-        return f"the model before training comes first: [{pair[1]!r}, {pair[0]!r}]"
-    if "base" not in sides and trained_on[sides[0]] != trained_on[sides[1]]:
-        return f"{sides[0]!r} and {sides[1]!r} train on different problems; choose other arms"
+        return f"{_named(pair)[0]!r} against itself is no contrast"
+    if second == "base" and first != "base":
+        return f"the model before training comes first: {_named(pair)[::-1]}"
+    if "base" not in (first, second) and trained_on[first] != trained_on[second]:
+        return f"{first!r} and {second!r} train on different problems; choose other arms"
     return ""
 
 

@@ -102,6 +102,13 @@ def test_a_profile_changes_what_it_names_and_nothing_else() -> None:
         pytest.param("compare.contrasts=[['base', 'acuracy']]", "did you mean accuracy?", id="contrast-of-no-arm"),
         pytest.param("compare.contrasts=[['accuracy', 'base']]", "before training comes first", id="contrast-turned"),
         pytest.param("compare.contrasts=[['accuracy', 'accuracy']]", "is no contrast", id="contrast-with-itself"),
+        pytest.param("compare.contrasts=[['base', 'accuracy@non']]", "did you mean none?", id="contrast-not-asked"),
+        pytest.param("compare.contrasts=[['accuracy@full', 'accuracy']]", "is no contrast", id="contrast-in-disguise"),
+        pytest.param(
+            "compare.contrasts=[['accuracy', 'perception_r1'], ['perception_r1@full', 'accuracy']]",
+            "['perception_r1', 'accuracy'] is declared twice",
+            id="contrast-twice",
+        ),
         pytest.param("compare.judged=['wrld']", "'wrld' is not evaluated; did you mean world?", id="judged"),
         pytest.param("compare.labels='no.csv'", "no.csv is no file", id="labels"),
         pytest.param("validate.labels='no.csv'", "validate.labels: no.csv is no file", id="people"),
