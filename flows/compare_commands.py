@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from perception_r1.compare import PairedCells, PairwiseTest
 
 LEAST_P = 1e-300  # doubles end near 1e-308
+LONGEST = 2**31 - 1  # a value of a CSV file: responses that reason, and pictures in base64, exceed Python's 128 KiB
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table for people.")
 alpha_option = click.option("--alpha", default=0.05, show_default=True, help="The level of the test.")
 power_option = click.option("--power", default=0.8, show_default=True, help="The power to plan for.")
@@ -147,10 +148,12 @@ def _from_files(files: tuple[Path, Path], item: str, correct: str) -> "PairedCel
 
 def _read(path: Path, item: str, correct: str) -> dict[Any, bool]:
     from perception_r1.compare import read_outcomes
+    from perception_r1.compare.pairing import csv_records
 
+    csv.field_size_limit(LONGEST)
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
-            return read_outcomes(csv.DictReader(lines), item, correct)
+            return read_outcomes(csv_records(lines), item, correct)
     except (ValueError, csv.Error) as error:  # UnicodeDecodeError is a ValueError
         raise click.UsageError(f"{path}: {error}") from None
 

@@ -1,6 +1,5 @@
 """Predictions in; every paired test between the models, what a judge's errors make of it, and the spread, out."""
 
-import csv
 import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import combinations
@@ -12,6 +11,7 @@ import pyarrow as pa
 from perception_r1.compare.contrast import ArmSummary, Contrast, Plan
 from perception_r1.compare.corrections import Correction, corrections, judge_errors, read_labels
 from perception_r1.compare.family import compare_models, spread
+from perception_r1.compare.pairing import csv_records
 from perception_r1.compare.pools import COLUMNS
 from perception_r1.report import figures
 from perception_r1.sections import identity
@@ -73,7 +73,7 @@ def _corrected(job: Job, judged: Run, rows: pa.Table, contrasts: Sequence[Contra
     labels = None
     if settings.labels:
         with Path(settings.labels).open(encoding="utf-8-sig", newline="") as lines:
-            labels = read_labels(csv.DictReader(lines))
+            labels = read_labels(csv_records(lines))
     return corrections(rows, contrasts, settings.judged, errors, labels)
 
 

@@ -75,6 +75,12 @@ def test_two_files_are_joined_by_id(files: tuple[Path, Path]) -> None:
     )
 
 
+def test_outcomes_may_be_written_as_floats_beside_texts_of_any_length(tmp_path: Path) -> None:
+    path = tmp_path / "floats.csv"
+    path.write_text(f"id,correct,response,\nq1,1.0,{'x' * 200_000},\n\nq2,0.0,,\nq3,1\n")
+    assert answer("mcnemar", "--csv", path, path)["cells"] == {"a": 2, "b": 0, "c": 0, "d": 1}
+
+
 def test_columns_may_have_other_names(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("problem,hit\np1,1\np2,0\n")
@@ -95,6 +101,8 @@ def test_columns_may_have_other_names(tmp_path: Path) -> None:
         pytest.param("id,correct\nq1,\n", "row 1: correct is empty", id="an-empty-cell"),
         pytest.param("id,correct\nq1\n", "row 1: correct is empty", id="a-short-row"),
         pytest.param("name,correct\nq1,1\n", "no column 'id'; columns: name, correct", id="no-id"),
+        pytest.param("id,correct,correct\nq1,1,0\n", "the column 'correct' comes twice", id="a-column-twice"),
+        pytest.param("id,text,correct\nq1,a, 1,0\n", "row 1 has 4 values for 3 columns", id="a-comma-unquoted"),
         pytest.param("", "only in the first", id="an-empty-file"),
         pytest.param("id,correct\n\xff\n", "utf-8", id="another-encoding"),
     ],

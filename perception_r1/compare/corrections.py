@@ -16,6 +16,7 @@ from perception_r1.compare.checks import normal_quantile
 from perception_r1.compare.contrast import UNTOUCHED, Contrast
 from perception_r1.compare.judges import LEAST_YOUDEN
 from perception_r1.compare.misclassification import JudgeErrors, paired_misclassification_inverse
+from perception_r1.compare.pairing import RIGHT
 from perception_r1.compare.pools import Marks, Pool, Run, pools
 from perception_r1.compare.ppi import ppi_paired_difference
 from perception_r1.compare.words import confidence, interval, signed
@@ -223,7 +224,6 @@ def _sentence(made: Correction, alpha: float) -> str:
     )
 
 
-RIGHT = {"1": True, "true": True, "0": False, "false": False}
 LABEL_COLUMNS = ("benchmark", "model", "seed", "item", "perceived")
 
 

@@ -1,11 +1,13 @@
 """Two files of outcomes into one paired table, or a refusal that names what does not fit."""
 
-from collections.abc import Hashable, Iterable, Mapping
+import csv
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-RIGHT = {"1": True, "true": True, "0": False, "false": False}
+RIGHT = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 NAMED = 5  # ids in a refusal
 
 
@@ -36,6 +38,21 @@ def pair_outcomes(first: Mapping[Hashable, bool], second: Mapping[Hashable, bool
     right_first, right_second = sum(map(bool, first.values())), sum(map(bool, second.values()))
     b, c = right_first - both, right_second - both
     return PairedCells(both, b, c, len(first) - both - b - c)
+
+
+def csv_records(lines: Iterable[str]) -> Iterator[dict[str, str]]:
+    """The rows of a CSV file by column, blank lines left out.
+
+    Raises ValueError where a value's column is not certain: a name comes twice, or a row has more values than columns.
+    """
+    rows = csv.reader(lines)
+    columns = next(rows, [])
+    if twice := [name for name, times in Counter(columns).items() if times > 1]:
+        raise ValueError(f"the column {twice[0]!r} comes twice: which of the two is meant?")
+    for number, row in enumerate(filter(None, rows), 1):
+        if any(row[len(columns) :]):
+            raise ValueError(f"row {number} has {len(row)} values for {len(columns)} columns: put texts in quotes")
+        yield dict(zip(columns, row + [""] * (len(columns) - len(row)), strict=False))
 
 
 def read_outcomes(
