@@ -100,6 +100,8 @@ class Annotate:
     temperature: Amount = 1.0
     seed: int = 0
     attempts: Count = 2  # at a reply that is empty, cut off, refused, or not in the form that was asked for
+    # of a model's requests may stay without a reply, and are recorded so; above it the stage fails, and can go on
+    max_unanswered: Share = field(default=0.01, metadata=_UNSAID)
     budget_tokens: Number = field(default=0, metadata=_UNSAID)  # of teacher and extractor together; 0: no limit
     budget_usd: Amount = field(default=0.0, metadata=_UNSAID)
     min_support: Count = 1  # in how many kept trajectories a fact must be found

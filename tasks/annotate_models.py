@@ -91,7 +91,9 @@ def _asker(job: Job, work: Any, open_ones: ExitStack, model: Endpoint, fit: Fit,
     bill.most_tokens, bill.most_usd = settings.budget_tokens, settings.budget_usd
     journal = open_ones.enter_context(closing(Journal(work.path / "replies.jsonl")))
     spoken = Speaking(open_endpoint(model), spoke=len(journal) > 0)
-    return Asker(open_ones.enter_context(closing(spoken)), journal, bill, settings.attempts, fit)
+    return Asker(
+        open_ones.enter_context(closing(spoken)), journal, bill, settings.attempts, fit, settings.max_unanswered
+    )
 
 
 def _paid(job: Job, taught: Run) -> Bill:

@@ -141,6 +141,19 @@ def test_another_rule_asks_no_model_and_a_killed_run_repeats_only_what_was_under
     assert [(row["role"], row["requests"], row["failures"]) for row in usage] == [("teacher", 72, 0)]
 
 
+def test_what_a_bad_night_left_is_not_stored_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    with serving(faults=[None] * 4 + [Fault(status=500)] * 3) as server:
+        teacher = f"endpoints.teacher={{model='embedded/teacher', base_url='{server.url}', concurrency=1, retries=0}}"
+        sets = (teacher, "annotate.problems.count=6", "annotate.trajectories=2")
+        code, said = annotated(tmp_path, sets=sets)
+        assert code == 1
+        assert "annotate failed: 3 of 12 requests got no reply, the last: embedded/teacher at" in said
+        code, said = annotated(tmp_path, sets=sets)
+        assert code == 0, said
+        assert server.requests == 12 + 3
+    assert not [row for row in rows(tmp_path, "trajectories") if row["dropped"].startswith("server failed")]
+
+
 def test_a_spent_budget_is_one_line_with_the_remedy_and_a_larger_one_goes_on(tmp_path: Path) -> None:
     sets = ("annotate.problems.count=12", "annotate.budget_tokens=2000")
     code, said = annotated(tmp_path, sets=sets)

@@ -1,18 +1,30 @@
 """Asking a model many things, each of them once: what is in the journal is not asked again.
 
 A reply that is unfit (empty, cut off, refused, not in the form that was asked for) is asked for again with another
-seed, a few times; then its failure stands. A failure to get any reply is not kept: the next process tries again.
+seed, a few times; then its failure stands. A failure to get any reply is not kept: the next process tries again,
+and where there are more of them than are tolerated it must: what is made of a bad night would be found ever after.
 When the budget is spent nothing more is sent, what is under way is waited for and kept, and BudgetSpent is raised.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from perception_r1.annotate.journal import Journal, Outcome
 from perception_r1.endpoints import Endpoint, Reply, Request
-from perception_r1.errors import BudgetSpent, EndpointError, Malformed, Refused, Truncated
+from perception_r1.errors import (
+    BudgetSpent,
+    EndpointError,
+    Malformed,
+    RateLimited,
+    Refused,
+    ServerFailed,
+    TimedOut,
+    Truncated,
+    Unreachable,
+)
 
 UNFIT = (Malformed, Truncated, Refused)  # said by a model, and worth another attempt
+SILENT = (Unreachable, TimedOut, RateLimited, ServerFailed)  # said by nobody, and may pass
 
 Watch = Callable[[int, int], None]  # done, total
 Fit = Callable[[Reply], Outcome]  # the reply, or what is wrong with it
@@ -68,22 +80,32 @@ class Asker:
     bill: Bill
     attempts: int
     fit: Fit
+    tolerated: float = 1.0  # share of the requests that may stay without a reply
     unfit: int = 0  # replies that another attempt may better
+    silent: list[EndpointError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for outcome in self.journal:  # what an earlier process has paid for
             self._count(outcome)
 
     def ask(self, questions: Iterable[Question], total: int, watch: Watch | None = None) -> None:
-        """Asks what is not answered yet; the questions are gone through once an attempt. Raises BudgetSpent."""
+        """Asks what is not answered yet; the questions are gone through once an attempt.
+
+        Raises BudgetSpent; and the last failure, where more requests than are tolerated got no reply.
+        """
         for attempt in range(self.attempts):
             if attempt and not self.unfit:
-                return
+                break
             for done in self._asked(questions, attempt):
                 if watch:
                     watch(min(done, total), total)
             if self.bill.is_spent and any(self._is_open(question, attempt) for question in questions):
                 raise BudgetSpent(self._told(total))
+        if len(self.silent) > self.tolerated * total:
+            raise type(self.silent[-1])(
+                f"{len(self.silent):,} of {total:,} requests got no reply, the last: {self.silent[-1]}; every answer "
+                "is kept; give the same command again when it is back, or raise annotate.max_unanswered to go without"
+            )
 
     def outcome(self, key: str) -> Outcome:
         """The first fit reply to a question, or what came instead at the last attempt."""
@@ -103,6 +125,7 @@ class Asker:
         for number, outcome in self.endpoint.ask(self._requests(questions, attempt, sent)):
             self.journal.add(sent[number], outcome, keep=isinstance(outcome, Reply | Malformed | Truncated))
             self._count(outcome)
+            self.silent += [outcome] if isinstance(outcome, SILENT) else []
             yield len(self.journal)
 
     def _count(self, outcome: Outcome) -> None:
