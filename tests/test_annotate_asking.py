@@ -247,6 +247,16 @@ def test_an_error_message_never_becomes_an_annotation() -> None:
     assert ([one.text for one in found], failures) == (["AB is 5."], [])
 
 
+def test_a_refusal_in_the_form_of_an_annotation_is_refused_and_a_reply_of_no_use_is_counted() -> None:
+    sorry = '{"annotations": [{"text": "I\'m sorry, I cannot help with that.", "type": "other"}]}'
+    fact = '{"annotations": [{"text": "AB is 5.", "type": "length"}]}'
+    assert isinstance(extraction(Reply(sorry, 1, 1, 0.0)), Refused)
+    one = Asker(Talkative(lambda request, n: sorry if n == 1 else fact), Journal(), Bill(), 2, extraction)
+    one.ask(questions("a"), 1)
+    assert one.outcome("a") == Reply(fact, 10, 5, 0.0, 0.01)
+    assert (one.bill.requests, one.bill.failures, one.bill.tokens) == (2, 1, 30)
+
+
 # ---------------------------------------------------------------- the budget
 
 

@@ -62,10 +62,10 @@ class Bill:
         """Whether nothing more may be asked."""
         return 0 < self.most_tokens <= self.tokens or 0 < self.most_usd <= self.usd_before + self.usd
 
-    def add(self, outcome: Outcome) -> None:
-        """Counts a reply."""
+    def add(self, outcome: Outcome, *, is_failure: bool) -> None:
+        """Counts a reply; one that is of no use is paid for, too."""
         self.requests += 1
-        self.failures += isinstance(outcome, EndpointError)  # a reply that was cut off is paid for, too
+        self.failures += is_failure
         self.prompt_tokens += outcome.prompt_tokens
         self.completion_tokens += outcome.completion_tokens
         self.usd += outcome.cost_usd
@@ -129,8 +129,9 @@ class Asker:
             yield len(self.journal)
 
     def _count(self, outcome: Outcome) -> None:
-        self.bill.add(outcome)
-        self.unfit += isinstance(self.fit(outcome) if isinstance(outcome, Reply) else outcome, UNFIT)
+        read = self.fit(outcome) if isinstance(outcome, Reply) else outcome
+        self.bill.add(outcome, is_failure=isinstance(read, EndpointError))
+        self.unfit += isinstance(read, UNFIT)
 
     def _requests(self, questions: Iterable[Question], attempt: int, sent: list[str]) -> Iterator[Request]:
         """One at a time: pictures are encoded when they are sent. What is asked twice is sent once."""

@@ -11,9 +11,9 @@ import pydantic
 
 from perception_r1.annotate.asking import Asker, Bill, Question, Watch
 from perception_r1.annotate.journal import Journal, Outcome, key_of
-from perception_r1.annotate.trajectories import is_writable
+from perception_r1.annotate.trajectories import DECLINES, is_writable
 from perception_r1.endpoints import Endpoint, Reply, Request, reason_of
-from perception_r1.errors import EndpointError, Malformed
+from perception_r1.errors import EndpointError, Malformed, Refused
 from perception_r1.records import FactType, Problem, Trajectory
 
 PROMPT = Path(__file__).parent / "prompts" / "extractor.txt"
@@ -145,6 +145,8 @@ def fit(reply: Reply) -> Outcome:
         return Malformed(f"{place or 'the reply'}: {first['msg']}; got {str(first['input'])[:80]!r}")
     if longest := max((len(one.text) for one in said if len(one.text) > LONGEST), default=0):
         return Malformed(f"an annotation of {longest:,} characters, where a statement has at most {LONGEST}")
+    if declined := next((one.text for one in said if DECLINES.match(one.text)), ""):
+        return Refused(f"the model declines in an annotation: {declined[:80]}")
     return reply if all(one.text.strip() for one in said) else Malformed("an annotation without a text")
 
 
