@@ -22,7 +22,7 @@ from perception_r1.errors import ConfigError
 from perception_r1.evaluate.perceived import stored
 from perception_r1.judges.prompt import RUBRICS
 from perception_r1.recipes import RECIPES
-from perception_r1.sections import PINNED, Arm, Config, Train
+from perception_r1.sections import PINNED, Arm, Config, Endpoint, Train
 from perception_r1.world.embedded import EMBEDDED
 
 
@@ -320,8 +320,19 @@ def _sizes(config: Config) -> Refusals:
             f"no fact can be in {annotate.min_support} of {annotate.trajectories} trajectories; raise "
             "annotate.trajectories or lower annotate.min_support",
         )
+    models = [config.endpoints.get(getattr(annotate, role)) for role in ASKED.get(annotate.origin, ())]
+    if annotate.budget_usd and not any(one and _has_price(one) for one in models):
+        yield (
+            "annotate.budget_usd",
+            "no model that is asked has a price, so that no money is ever counted; set the endpoint's "
+            "usd_per_million_prompt_tokens and usd_per_million_completion_tokens, or use annotate.budget_tokens",
+        )
     yield from _batches(train)
     yield from _choices(train)
+
+
+def _has_price(endpoint: Endpoint) -> bool:
+    return endpoint.usd_per_million_prompt_tokens > 0 or endpoint.usd_per_million_completion_tokens > 0
 
 
 def _batches(train: Train) -> Refusals:

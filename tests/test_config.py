@@ -70,6 +70,7 @@ def test_a_profile_changes_what_it_names_and_nothing_else() -> None:
         pytest.param("train.arms=[]", "at least one", id="empty"),
         pytest.param("train.seeds=[1,1]", "each once", id="twice"),
         pytest.param("train.arms=[{name='base', recipe='accuracy'}]", "choose another", id="reserved"),
+        pytest.param("annotate.budget_usd=5", "no model that is asked has a price", id="free"),
         pytest.param("annotate.min_support=9", "raise annotate.trajectories or lower", id="support"),
         pytest.param("train.micro_batch=5", "use a divisor", id="batch"),
         pytest.param("train={model='Qwen/x', revision='main'}", "may change under 'main'", id="moving"),
