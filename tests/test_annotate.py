@@ -251,6 +251,11 @@ def test_pictures_stand_where_their_marks_are() -> None:
     assert told == ["Compare ", "data:image/png", " with ", "data:image/jpeg", ".", "Choices:\nA. one\nB. two"]
 
 
+def test_a_teacher_is_shown_all_of_twelve_choices() -> None:
+    said = messages(problem(choices=tuple(f"choice {n}" for n in range(12))), "x")[1]["content"][-1]["text"]
+    assert said.splitlines()[-1] == "L. choice 11"
+
+
 def test_choices_that_are_their_own_letters_are_not_listed() -> None:
     assert len(messages(problem(choices=("A", "B", "C")), "x")[1]["content"]) == 2
 

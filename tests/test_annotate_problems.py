@@ -65,6 +65,34 @@ def test_json_lines_name_pictures_beside_them(tmp_path: Path) -> None:
     assert (second.id, second.images) == ("7", (PNG, PNG))
 
 
+def test_the_id_0_is_an_id_and_nan_is_nothing(tmp_path: Path) -> None:
+    nan = float("nan")
+    first, second = load_problems(jsonl(tmp_path, {**LINE, "id": 0}, {**LINE, "id": nan, "source": nan, "group": nan}))
+    assert (first.id, second.id, second.source, second.group) == ("0", "data-000001", "data", first.group)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (float("nan"), "no answer"),
+        (float("inf"), "its answer 'inf' (float) is neither a text nor a number"),
+        ({"a": 5}, "is neither a text nor a number"),
+        ([5], "its answer '[5]' (list) is neither a text nor a number"),
+        (True, "its answer 'True' (bool) is neither a text nor a number"),
+    ],
+    ids=["nan", "inf", "dict", "list", "bool"],
+)
+def test_what_is_no_answer_is_no_gold(tmp_path: Path, answer: Any, told: str) -> None:
+    refusals: list[Refusal] = []
+    assert list(load_problems(jsonl(tmp_path, {**LINE, "answer": answer}), refusals)) == []
+    assert told in refusals[0].reason
+
+
+def test_a_list_is_the_answer_where_a_list_is_asked_for(tmp_path: Path) -> None:
+    (only,) = load_problems(jsonl(tmp_path, {**LINE, "answer": [5, 6], "answer_type": "list"}))
+    assert only.answer_type == "list"
+
+
 @pytest.mark.parametrize("listed", ["metadata.jsonl", "metadata.csv"])
 def test_a_folder_of_pictures_has_a_list_beside_them(tmp_path: Path, listed: str) -> None:
     (tmp_path / "in").mkdir()

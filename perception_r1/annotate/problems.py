@@ -11,6 +11,7 @@ with its reason, and the others go on; with `strict`, or where nobody keeps a li
 
 import difflib
 import hashlib
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -129,14 +130,16 @@ class _Reader:
                     raise row
                 self._check_columns(row, first=first)
                 first = False
-                name = str(self._held(row, "id") or f"{self._name.rpartition('/')[2]}-{number:06}")
+                own = self._held(row, "id")
+                name = f"{self._name.rpartition('/')[2]}-{number:06}" if own in (None, "") else str(own)
                 if self._wanted(split := self._split(row)):
                     yield self._taken(row, name, split)
             except BadProblem as reason:
                 yield Refusal(where, _writable(name), _writable(str(reason)))
 
     def _held(self, row: Row, field: str) -> Any:
-        return row.get(getattr(self._columns, field))
+        value = row.get(getattr(self._columns, field))
+        return None if isinstance(value, float) and math.isnan(value) else value  # pandas' word for nothing
 
     def _check_columns(self, row: Row, first: bool) -> None:
         """The first row shows whether the mapping is right at all."""
@@ -185,7 +188,7 @@ class _Reader:
         if not images:
             raise BadProblem("no image")
         choices = tuple(str(choice) for choice in _listed(self._held(row, "choices")))
-        answer = _answer(self._held(row, "answer"), choices)
+        answer = _answer(self._held(row, "answer"), choices, self._held(row, "answer_type"))
         return Problem(
             id=name,
             images=images,
@@ -237,8 +240,11 @@ def _question(text: Any, images: int) -> str:
     return text if marks else MARK * images + text
 
 
-def _answer(value: Any, choices: tuple[str, ...]) -> str:
+def _answer(value: Any, choices: tuple[str, ...], said: Any = None) -> str:
     """The right answer in one spelling."""
+    strange = (bool, dict) if said == "list" else (bool, dict, list, tuple)
+    if isinstance(value, strange) or (isinstance(value, float) and math.isinf(value)):
+        raise BadProblem(f"its answer {str(value)[:80]!r} ({type(value).__name__}) is neither a text nor a number")
     answer = "" if value is None else str(value).strip()
     if not answer:
         raise BadProblem("no answer")

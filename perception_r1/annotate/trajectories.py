@@ -13,10 +13,10 @@ from perception_r1.annotate.journal import Journal, Outcome, key_of
 from perception_r1.annotate.problems import Given
 from perception_r1.endpoints import Endpoint, Reply, Request, image_part, reason_of, text_part
 from perception_r1.errors import EndpointError, Malformed, Refused
+from perception_r1.evaluate.choices import lettered
 from perception_r1.records import Problem, Trajectory
 
 PROMPT = Path(__file__).parent / "prompts" / "teacher.txt"
-LETTERS = "ABCDEFGHIJ"
 DECLINES = re.compile(  # a refusal in prose, which no finish_reason tells
     r"\W*(?:I['’]?m (?:really )?sorry|I am sorry|Sorry|I (?:can(?:no|['’])?t|cannot|am unable to|['’]m unable to))\b"
     r"[^.!?\n]*\b(?:can(?:no|['’])?t|cannot|unable|not able|assist|help|process|comply|provide|analy[sz]e)\b",
@@ -142,13 +142,13 @@ def messages(problem: Problem, prompt: str) -> tuple[dict[str, Any], ...]:
     for picture, text in zip(problem.images, texts[1:], strict=True):
         parts += [image_part(picture), *([text_part(text)] if text.strip() else [])]
     if _says_more_than_its_letters(problem.choices):
-        listed = "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, problem.choices, strict=False))
+        listed = "\n".join(f"{letter}. {text}" for letter, text in lettered(problem.choices).items())
         parts.append(text_part(f"Choices:\n{listed}"))
     return {"role": "system", "content": prompt}, {"role": "user", "content": parts}
 
 
 def _says_more_than_its_letters(choices: tuple[str, ...]) -> bool:
-    return choices != tuple(LETTERS[: len(choices)])
+    return choices != tuple(lettered(choices))
 
 
 def _trajectory(problem: Problem, sample: int, said: Outcome, grade: Grade) -> Trajectory:
