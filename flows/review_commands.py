@@ -34,11 +34,12 @@ def sheet(path: Path | None, ref: str, folder: Path, count: int, seed: int) -> N
     from perception_r1.table import records_of
 
     store = storage.open_store(path)
-    version = store.at(ref)
+    version = _annotations(store, ref)
     items = drawn(records_of(store.get(version).to_pylist(), Annotation), count, seed)
-    write_sheet(folder, items, _problems(store, version))
+    write_sheet(folder, items, _problems(store, version), version.version)
     click.echo(
-        f"{folder / 'sheet.html'}: {len(items)} statements; then: perception-r1 review read {ref} {folder} A.csv B.csv"
+        f"{folder / 'sheet.html'}: {len(items)} statements; then, with a file named after each person: "
+        f"perception-r1 review read {version.version} {folder} ann.csv bob.csv"
     )
 
 
@@ -54,8 +55,8 @@ def read(path: Path | None, ref: str, folder: Path, sheets: tuple[Path, ...]) ->
     from perception_r1.table import table_of
 
     store = storage.open_store(path)
-    version = store.at(ref)
-    reviews = read_reviews(folder, sheets)
+    version = _annotations(store, ref)
+    reviews = read_reviews(folder, sheets, version.version)
     kept = store.put("reviews", version.name, table_of(reviews, Review), parents=[version])
     rows = [asdict(finding) for finding in findings(reviews)]
     shown = [
@@ -63,6 +64,15 @@ def read(path: Path | None, ref: str, folder: Path, sheets: tuple[Path, ...]) ->
     ]
     print_table(["what", "of", "count", "share", "low", "high"], shown, right=("of", "count", "share", "low", "high"))
     click.echo(f"The verdicts: {kept.version}")
+
+
+def _annotations(store: "Store", ref: str) -> "Artifact":
+    from perception_r1.errors import ConfigError
+
+    version = store.at(ref)
+    if version.kind != "annotations":
+        raise ConfigError(f"{version.version} holds no annotations; name some, as annotations/embedded")
+    return version
 
 
 def _problems(store: "Store", annotations: "Artifact") -> "Iterator[Problem]":

@@ -52,7 +52,7 @@ def fill(folder: Path, name: str, verdicts: dict[str, str]) -> Path:
 
 
 def test_a_sheet_shows_statements_and_pictures_and_nothing_of_their_origin(tmp_path: Path) -> None:
-    write_sheet(tmp_path, drawn(annotations(), 8, 0), PROBLEMS)
+    write_sheet(tmp_path, drawn(annotations(), 8, 0), PROBLEMS, "annotations/x@1")
     page, table = (tmp_path / "sheet.html").read_text(), (tmp_path / "sheet.csv").read_text()
     assert "Bar A is &lt;" in page
     assert page.count("<img") == len({row["annotation"].partition("#")[0] for row in key(tmp_path).values()})
@@ -60,11 +60,11 @@ def test_a_sheet_shows_statements_and_pictures_and_nothing_of_their_origin(tmp_p
         assert secret not in page + table
     assert "http" not in page
     with pytest.raises(ConfigError, match="holds a sheet already"):
-        write_sheet(tmp_path, drawn(annotations(), 8, 0), PROBLEMS)
+        write_sheet(tmp_path, drawn(annotations(), 8, 0), PROBLEMS, "annotations/x@1")
 
 
 def key(folder: Path) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = json.loads((folder / "key.json").read_text())
+    found: dict[str, dict[str, str]] = json.loads((folder / "key.json").read_text())["codes"]
     return found
 
 
@@ -86,14 +86,59 @@ def test_a_quarter_of_a_sheet_was_dropped_by_hygiene_and_the_order_tells_nothing
 def test_a_sheet_that_is_filled_in_wrongly_is_named_by_its_line(
     tmp_path: Path, change: dict[str, str], told: str
 ) -> None:
-    write_sheet(tmp_path, drawn(annotations(), 4, 0), PROBLEMS)
+    write_sheet(tmp_path, drawn(annotations(), 4, 0), PROBLEMS, "annotations/x@1")
     rows = list(csv.DictReader((tmp_path / "sheet.csv").read_text().splitlines()))
     with (tmp_path / "A.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerow(rows[0] | change)
     with pytest.raises(ConfigError, match=told):
-        read_reviews(tmp_path, [tmp_path / "A.csv"])
+        read_reviews(tmp_path, [tmp_path / "A.csv"], "annotations/x@1")
+
+
+def test_a_sheet_comes_back_as_a_table_calculator_writes_it(tmp_path: Path) -> None:
+    write_sheet(tmp_path, drawn(annotations(), 12, 0), PROBLEMS, "annotations/x@1")
+    rows = list(csv.DictReader((tmp_path / "sheet.csv").read_text().splitlines()))
+    assert not [row["code"] for row in rows if not row["code"][0].isalpha()]
+    assert all(row["code"] in (tmp_path / "sheet.html").read_text().partition("<small>")[2] for row in rows)
+    lines = ["code;statement;verdict;note", *(f"{row['code']};{row['statement']};Right;" for row in rows)]
+    (tmp_path / "ann.csv").write_text("\r\n".join(lines), encoding="utf-8-sig")
+    assert [r.verdict for r in read_reviews(tmp_path, [tmp_path / "ann.csv"], "annotations/x@1")] == ["right"] * 12
+
+
+def test_a_statement_is_no_formula(tmp_path: Path) -> None:
+    evil = [Annotation("p#0", PROBLEMS[0].id, '=HYPERLINK("http://x")', "text", 1, 1, "", "a model")]
+    write_sheet(tmp_path, drawn(evil, 1, 0), PROBLEMS, "annotations/x@1")
+    (row,) = csv.DictReader((tmp_path / "sheet.csv").read_text().splitlines())
+    assert row["statement"].startswith("'=")
+
+
+def test_verdicts_of_other_annotations_and_two_sheets_of_one_name_are_refused(tmp_path: Path) -> None:
+    write_sheet(tmp_path, drawn(annotations(), 4, 0), PROBLEMS, "annotations/x@1")
+    with pytest.raises(ConfigError, match=r"was drawn from annotations/x@1, not from annotations/x@2"):
+        read_reviews(tmp_path, [tmp_path / "sheet.csv"], "annotations/x@2")
+    with pytest.raises(ConfigError, match="two sheets are called verdicts"):
+        read_reviews(tmp_path, [tmp_path / "a" / "verdicts.csv", tmp_path / "b" / "verdicts.csv"], "annotations/x@1")
+    (tmp_path / "key.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"key\.json is damaged"):
+        read_reviews(tmp_path, [], "annotations/x@1")
+
+
+@pytest.mark.parametrize(
+    ("ref", "count", "told"),
+    [
+        ("problems/x", "8", "problems/x@1 holds no annotations"),
+        ("annotations/x", "0", "a sheet of 0 statements is none"),
+    ],
+)
+def test_what_no_sheet_can_be_drawn_from_is_said(tmp_path: Path, ref: str, count: str, told: str) -> None:
+    store = storage.open_store(tmp_path / "store")
+    problems = store.put("problems", "x", table_of(PROBLEMS, Problem))
+    store.put("annotations", "x", table_of(annotations(), Annotation), parents=[problems])
+    words = ["--store", str(tmp_path / "store"), "review", "sheet", ref, str(tmp_path / "sheets"), "--count", count]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code != 0
+    assert told in done.output + str(done.exception)
 
 
 def reviewed(who: str, *verdicts: Verdict, kept: bool = True) -> list[Review]:
@@ -104,8 +149,8 @@ def test_shares_and_agreement_by_hand() -> None:
     one = reviewed("A", "right", "right", "wrong", "unsure", "right")
     other = reviewed("B", "right", "wrong", "wrong", "right", "right")
     rows = {row.what: row for row in findings([*one, *other, *reviewed("A", "right", "invisible", kept=False)])}
-    assert (rows["kept and right"].n, rows["kept and right"].k) == (9, 6)
-    assert rows["kept and right: length"].share == pytest.approx(6 / 9)
+    assert (rows["kept and right"].n, rows["kept and right"].k) == (5, 3), "an annotation counts once"
+    assert rows["kept and right: length"].share == pytest.approx(3 / 5)
     assert (rows["dropped though right"].n, rows["dropped though right"].k) == (2, 1)
     assert (rows["A and B agree"].n, rows["A and B agree"].share) == (5, 0.6)
     assert rows["Cohen's kappa of A and B"].share == pytest.approx((0.6 - 0.44) / (1 - 0.44))  # 3/5*3/5 + 1/5*2/5

@@ -13,7 +13,7 @@ import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -57,6 +57,8 @@ class Review:
 
 def drawn(annotations: Sequence[Annotation], count: int, seed: int) -> list[Item]:
     """A sample in random order: a quarter of it was dropped, where there is that much; raises ConfigError if empty."""
+    if count < 1:
+        raise ConfigError(f"a sheet of {count} statements is none; ask for one or more")
     chance = random.Random(f"{seed} review")
     kept = [one for one in annotations if not one.dropped]
     lost = [one for one in annotations if one.dropped]
@@ -65,23 +67,29 @@ def drawn(annotations: Sequence[Annotation], count: int, seed: int) -> list[Item
     few = min(len(lost), max(round(count * DROPPED), count - len(kept)))
     some = [*chance.sample(kept, min(count - few, len(kept))), *chance.sample(lost, few)]
     chance.shuffle(some)
+    # a letter first: a table calculator makes numbers of 000123 and 12e345
     codes = chance.sample(range(16**6), len(some))
     return [
-        Item(f"{code:06x}", one.id, one.problem, one.text, one.type, not one.dropped)
+        Item(f"c{code:06x}", one.id, one.problem, one.text, one.type, not one.dropped)
         for code, one in zip(codes, some, strict=True)
     ]
 
 
-def write_sheet(folder: Path, items: Sequence[Item], problems: Iterable[Problem]) -> None:
-    """Writes the page, the table and the key; raises ConfigError where a sheet lies already."""
-    if (folder / "key.json").exists():
-        raise ConfigError(f"{folder} holds a sheet already; choose another folder")
+def write_sheet(folder: Path, items: Sequence[Item], problems: Iterable[Problem], version: str) -> None:
+    """Writes the page, the table and the key to that version of annotations; raises ConfigError where one lies."""
+    if (folder / "key.json").exists() or (folder.exists() and not folder.is_dir()):
+        raise ConfigError(f"{folder} holds a sheet already, or is no folder; choose another one")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "sheet.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([COLUMNS, *((item.code, item.text, "", "") for item in items)])
+        csv.writer(file).writerows([COLUMNS, *((item.code, _plain(item.text), "", "") for item in items)])
     (folder / "sheet.html").write_text(_page(items, problems), encoding="utf-8")
     key = {item.code: {"annotation": item.annotation, "type": item.type, "kept": item.kept} for item in items}
-    (folder / "key.json").write_text(json.dumps(key, indent=1))
+    (folder / "key.json").write_text(json.dumps({"version": version, "codes": key}, indent=1))
+
+
+def _plain(text: str) -> str:
+    """The text as no table calculator takes it for a formula: a model has written it."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _page(items: Sequence[Item], problems: Iterable[Problem]) -> str:
@@ -102,19 +110,31 @@ def _uri(image: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(thumbnail(image, SIDE)).decode('ascii')}"
 
 
-def read_reviews(folder: Path, sheets: Sequence[Path]) -> list[Review]:
-    """What the sheets say, each filled in by one person; what was left open is left out. Raises ConfigError."""
+def read_reviews(folder: Path, sheets: Sequence[Path], version: str) -> list[Review]:
+    """What the sheets say of that version, each filled in by one person; what was left open is left out.
+
+    Raises ConfigError.
+    """
     try:
         key = json.loads((folder / "key.json").read_text())
+        drawn_from, codes = key["version"], key["codes"]
     except OSError:
         raise ConfigError(f"there is no key.json in {folder}; it was written beside the sheet") from None
-    return [review for sheet in sheets for review in _read(sheet, key)]
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(f"{folder / 'key.json'} is damaged; draw the sheet again with its seed") from None
+    if drawn_from != version:
+        raise ConfigError(f"the sheet in {folder} was drawn from {drawn_from}, not from {version}; name that one")
+    if double := [name for name, count in Counter(sheet.stem for sheet in sheets).items() if count > 1]:
+        raise ConfigError(f"two sheets are called {double[0]}; name each after the person who filled it in")
+    return [review for sheet in sheets for review in _read(sheet, codes)]
 
 
 def _read(sheet: Path, key: Mapping[str, Any]) -> list[Review]:
     try:
         with sheet.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            head = file.readline()
+            file.seek(0)
+            rows = list(csv.DictReader(file, delimiter=max(",;\t", key=head.count)))  # as the reader's country has it
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{sheet} cannot be read: {error}") from None
     found: dict[str, Review] = {}
@@ -150,8 +170,13 @@ class Finding:
 
 
 def findings(reviews: Sequence[Review]) -> list[Finding]:
-    """How many kept annotations are right, in all and by type; how many dropped ones; and how far pairs agree."""
-    kept, lost = [r for r in reviews if r.kept], [r for r in reviews if not r.kept]
+    """How many kept annotations are right, in all and by type; how many dropped ones; and how far pairs agree.
+
+    An annotation counts once, however many people have judged it, as most of those say who were sure; where they are
+    evenly divided it is not right.
+    """
+    decided = _decided(reviews)
+    kept, lost = [r for r in decided if r.kept], [r for r in decided if not r.kept]
     rows = [_right("kept and right", kept)]
     rows += [_right(f"kept and right: {kind}", [r for r in kept if r.type == kind]) for kind in _types(kept)]
     rows.append(_right("dropped though right", lost))
@@ -160,14 +185,22 @@ def findings(reviews: Sequence[Review]) -> list[Finding]:
     return rows
 
 
+def _decided(reviews: Sequence[Review]) -> list[Review]:
+    """One review an annotation, of those that somebody was sure of."""
+    of: dict[str, list[Review]] = defaultdict(list)
+    for review in reviews:
+        if review.verdict != "unsure":
+            of[review.annotation].append(review)
+    right = {name: 2 * sum(one.verdict == "right" for one in some) > len(some) for name, some in of.items()}
+    return [replace(some[0], verdict="right" if right[name] else "wrong") for name, some in of.items()]
+
+
 def _types(reviews: Iterable[Review]) -> list[str]:
     return sorted({review.type for review in reviews})
 
 
 def _right(what: str, reviews: Sequence[Review]) -> Finding:
-    """Of those that somebody was sure of."""
-    sure = [review for review in reviews if review.verdict != "unsure"]
-    return _finding(what, sum(review.verdict == "right" for review in sure), len(sure))
+    return _finding(what, sum(review.verdict == "right" for review in reviews), len(reviews))
 
 
 def _finding(what: str, k: int, n: int) -> Finding:
