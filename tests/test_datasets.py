@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from perception_r1.benchmarks import emma, geometry3k, mathverse, mathvision, mathvista, mmmu, visfactor, wemath
-from perception_r1.benchmarks.dataset import Dataset, Part, check_data
+from perception_r1.benchmarks.dataset import TABLES, Dataset, Part, check_data
 from perception_r1.benchmarks.fixtures import HERE, laid_out
 from perception_r1.benchmarks.item import Item
 from perception_r1.benchmarks.listed import choices_in
@@ -267,6 +267,18 @@ def test_a_table_of_base64_pictures_is_read(tmp_path: Path) -> None:
     )
     (item,) = BENCHMARKS["logicvista"].items(0, 0, Data(path=str(table), rows=1))
     assert item.problem.answer == "B" and shade(item.problem.images[0]) == told_pictures("logicvista", 0, ["image"])[0]
+
+
+def test_of_a_local_copy_one_row_group_is_in_memory_at_a_time(tmp_path: Path) -> None:
+    path, one = tmp_path / "test.parquet", 1 << 20
+    schema = pa.schema([("image", pa.binary())])
+    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as file:
+        for _ in range(40):
+            file.write_table(pa.table({"image": [b"x" * one]}, schema=schema))
+    before = pa.total_allocated_bytes()
+    held = [pa.total_allocated_bytes() - before for _ in TABLES[".parquet"](path)]
+    assert len(held) == 40
+    assert max(held) < 8 * one
 
 
 def test_mmmu_has_thirty_subjects_in_six_disciplines() -> None:

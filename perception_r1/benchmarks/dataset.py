@@ -18,7 +18,6 @@ from perception_r1.benchmarks.item import Item
 from perception_r1.errors import BadProblem, ConfigError
 from perception_r1.sections import Data
 
-ROWS_AT_ONCE = 16  # a row may hold megabytes
 MOVING = ("main", "master", "HEAD", "latest")  # revisions that may hold other rows tomorrow
 Row = Mapping[str, Any]
 
@@ -163,12 +162,11 @@ def _is_of(part: Part, file: Path) -> bool:
 
 def _parquet(path: Path) -> Iterator[Row]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    from perception_r1.table import rows_in
 
     try:
-        with pq.ParquetFile(path) as file:
-            for some in file.iter_batches(batch_size=ROWS_AT_ONCE):
-                yield from some.to_pylist()
+        yield from rows_in(path)
     except (pa.ArrowException, OSError) as error:
         raise ConfigError(f"{path} cannot be read as Parquet: {error}") from None
 
