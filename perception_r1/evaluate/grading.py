@@ -159,13 +159,13 @@ def _math(said: str, gold: str, precision: Precision) -> bool:
     wanted, value = read(gold), read(said)
     if equal(wanted, value):
         return True
-    if not (_is_number(wanted) and _is_number(value)) and canonical(gold) == canonical(said) != "":
+    if not _is_number(wanted) and canonical(gold) == canonical(said) != "":
         return True
     return _near(said, gold, precision)
 
 
 def _is_number(reading: Reading | None) -> bool:
-    """Whether it is one rational without a unit: two such that differ differ, however they are spelled."""
+    """Whether it is one rational without a unit: only what is read as that number is it; 5 6 is not 56."""
     return (
         reading is not None and len(reading.parts) == 1 and not reading.unit and reading.parts[0].rational is not None
     )

@@ -1,14 +1,16 @@
 r"""One spelling for what LaTeX, Unicode and plain text write in many: `\dfrac{1}{2}`, `½` and `\frac { 1 } { 2 }`."""
 
 import re
+from unicodedata import normalize
 
 LONGEST = 400  # characters; what is longer is no answer
 
+FULL_WIDTH = {sign: sign - 0xFEE0 for sign in range(0xFF01, 0xFF5F)}  # Ｂ, ５ and （ as Chinese keyboards write them
 _SYMBOLS = {
     "−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "∗": "*", "÷": "/", "⁄": "/", "π": r"\pi ", "√": r"\sqrt ",
     "°": r"\degree ", "º": r"\degree ", "²": "^2", "³": "^3", "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}",
-    "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "％": "%", "，": ",", "（": "(", "）": ")",
-    "：": ":", "∠": r"\angle ", "△": r"\triangle ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "∞": r"\infty ",
+    "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "∠": r"\angle ", "△": r"\triangle ",
+    "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "∞": r"\infty ",
     "≤": r"\leq ", "≥": r"\geq ", "≠": r"\neq ", "≈": r"\approx ", "±": r"\pm ", "\u00a0": " ", "\u2009": " ",
 }  # fmt: skip
 _ONE_OF_THEM = re.compile("|".join(map(re.escape, _SYMBOLS)))
@@ -16,7 +18,11 @@ _COMMANDS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
     (re.compile(r"\\(?:left|right|displaystyle|limits|[bB]igg?[lr]?)(?![a-zA-Z])"), ""),
     (re.compile(r"\\[!,;:]|\{,\}"), ""),
+    (re.compile(r"^~ ?(?=[\d$])"), r"\\approx "),
     (re.compile(r"\\(?: |quad|qquad)(?![a-zA-Z])|~"), " "),
+    (re.compile(r"(?<=\d) ?[xX] ?(?=10 ?\^)"), "*"),
+    (re.compile(r"(?<![\w\\{.])(\d{1,30}(?:\.\d{1,30})?)[eE]([-+]?\d{1,3})(?![\w.])"), r"\1*10^{\2}"),
+    (re.compile(r"\\[dtc]?frac ?(\d) ?(\d)(?!\d)"), r"\\frac{\1}{\2}"),
     (re.compile(r"\\(?:cdot|times|ast)(?![a-zA-Z])"), "*"),
     (re.compile(r"\\div(?![a-zA-Z])"), "/"),
     (re.compile(r"\\le(?![a-zA-Z])"), r"\\leq"),
@@ -33,6 +39,8 @@ _UNDRESSED = re.compile(r"(?![\s$*`\"“{]|\\(?![dtc]?frac|sqrt)).*[^\s.]", re.D
 
 def bare(text: str) -> str:
     r"""The text without what only dresses it: spaces, `**`, `$`, quotes, a whole \text{} or \boxed{}, a full stop."""
+    if not text.isascii():
+        text = normalize("NFC", text).translate(FULL_WIDTH)
     if _UNDRESSED.fullmatch(text):
         return text
     for _ in range(12):  # more layers than anybody means

@@ -19,7 +19,7 @@ MOST_PARTS = 64
 NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 _TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?|\.\d+)|(\\[a-zA-Z]+)|(sqrt|pi)(?![a-z])|([a-zA-Z]+)|(\S))")
-_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
+_THOUSANDS = re.compile(r"(?<![\d.,])(?<![\d.,] )\d{1,3}(?:(?:,\d{3})+|(?: \d{3})+)(?! ?[\d,/])")
 _MIXED = re.compile(r"(?<![\d./^}])(\d{1,9}) ?\\frac ?\{ ?(\d{1,9}) ?\} ?\{ ?(\d{1,9}) ?\}")
 _MIXED_PLAIN = re.compile(r"(?<![\d./^}])(\d{1,9}) (\d{1,9}) ?/ ?(\d{1,9})(?![\d./])")
 _PLAIN = re.compile(  # a name, a sign, and a whole number, a decimal or a fraction: what most answers are
@@ -55,7 +55,7 @@ def read(text: str) -> Reading | None:
         return Reading((rational(NUMBER_WORDS.index(formula.casefold())),))
     try:
         brackets, inside = _unbracketed(formula)
-        pieces = split_commas(inside if brackets else _THOUSANDS.sub(lambda n: n[0].replace(",", ""), formula))
+        pieces = split_commas(inside if brackets else _THOUSANDS.sub(lambda n: re.sub("[, ]", "", n[0]), formula))
         if len(pieces) > 1 or brackets:
             return Reading(tuple(_one(piece).parts[0] for piece in pieces[: MOST_PARTS + 1]), brackets)
         return _one(formula if not pieces else pieces[0])

@@ -30,6 +30,8 @@ _SPELLINGS = {
     "rad": "rad radian radians",
     "%": "% percent",
     "$": "dollar dollars usd USD",
+    "€": "euro euros eur EUR",
+    "£": "gbp GBP",
     "N": "N newton newtons",
     "J": "J joule joules",
     "W": "W watt watts",
@@ -42,10 +44,17 @@ _ALTERNATIVES = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
 _UNIT = rf"(?:(?:square|sq|cubic|cu)\.? )?(?:{_ALTERNATIVES})(?: ?\^ ?\{{? ?[23] ?\}}?| squared| cubed)?"
 _TAIL = re.compile(rf"(?<![a-zA-Z\\])({_UNIT}(?: ?(?:/|per) ?{_UNIT})?)$")
 _LABEL = re.compile(r"«([^«»]*)»( ?\^ ?\{? ?[23] ?\}?)?$")
-_CURRENCY = re.compile(r"^(-?) ?(?:\\?\$|€|£) ?(?=[\d.])")
+_CURRENCY = re.compile(r"^(-?) ?\\?([$€£]) ?(?=[\d.])")
 _SCALE = re.compile(r"(?<=[\d ])(hundred|thousand|million|billion|trillion)$")
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
-_HEDGES = {"or", "and", "not", "but", "either", "neither"}
+# words that no unit has: they deny or weaken the number, or go on reckoning with it
+_NO_UNIT = re.compile(
+    r"\b(?:or|and|not|but|n?either|nor|is|are|was|no|wrong|incorrect|false|approx\w*|about|around|roughly|nearly|almost"
+    r"|maybe|perhaps|possibly|probably|likely|at|least|most|more|less|fewer|than|over|under|up|between|to|from|minus|plus"
+    r"|times(?=.)|divided|squared|cubed|negative|positive|factorial|half|third|dozens?|pi|twice|double"
+    r"|hundred\w*|thousand\w*|million\w*|billion\w*|trillion\w*|tenths?|zero|one|two|three|four|five|six|seven|eight|nine"
+    r"|ten|eleven|twelve|\w+teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty)\b|^[a-z]$"
+)
 
 
 def split_unit(text: str) -> tuple[str, Fraction | int, str]:
@@ -62,7 +71,7 @@ def _without_unit(text: str) -> tuple[str, str]:
     text = text.strip()
     currency = _CURRENCY.match(text)
     if currency:
-        return currency[1] + text[currency.end() :], "$"
+        return currency[1] + text[currency.end() :], currency[2]
     label = _LABEL.search(text)
     if label and label.start():
         return text[: label.start()].rstrip(), _labelled(label[1], label[2] or "", text[: label.start()])
@@ -81,12 +90,13 @@ def _stands_apart(text: str, start: int) -> bool:
 def _labelled(label: str, power: str, number: str) -> str:
     r"""The unit that \text{...} names; one that we do not know is a unit of its own."""
     said = label.strip().rstrip(".")
-    if set(said.casefold().split()) & _HEDGES or re.search(r"\d", re.sub(r"\^ ?\{?[23]\}?", "", said)):
+    if not said or _TAIL.fullmatch(said):
+        return _uniform(said + power)
+    if _NO_UNIT.search(said if len(said) == 1 else said.casefold()) or re.search(
+        r"\d", re.sub(r"\^ ?\{?[23]\}?", "", said)
+    ):
         raise Unreadable
-    if said in _SCALES:
-        raise Unreadable
-    tail = _TAIL.fullmatch(said)
-    return _uniform(said + power) if tail or not said else said.casefold() + power.strip()
+    return said.casefold() + power.strip()
 
 
 def _uniform(unit: str) -> str:
