@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 
 from perception_r1.evaluate.equality import equal
-from perception_r1.evaluate.notation import LONGEST, TEXT, bare, words
+from perception_r1.evaluate.notation import FULL_WIDTH, LONGEST, TEXT, bare, words
 from perception_r1.evaluate.reading import read
 
 Choices = Mapping[str, str]
@@ -14,7 +14,11 @@ _DRESS = re.compile(r"[*`$“”\"]|\\(?:text|textbf|mathrm|mathbf|boxed|fbox)(?
 _SPACES = re.compile(r"\s+")  # runs of them would make the patterns below slow
 _HEAD = re.compile(r"(?:(?:option|choice|answer) )?[(\[{]?([A-Z])(?![\w'’])[)\]}]?", re.IGNORECASE)
 _DIVIDED = re.compile(r"\s*(?:$|[.):,;\n]|[-–]\s|because\b|since\b|as\b)")
-_ANOTHER = re.compile(r"\s*[,/&;]?\s*(?:\b(?:or|and)\b)?\s*[(\[]?([A-Z])(?![\w'’])")
+_ANOTHER = re.compile(
+    r"\s*[,/&;]?\s*[(\[]?(?:\b(?:or|and)\b(?: (?:maybe|perhaps|possibly|even|also|option|choice)\b){0,3})?"
+    r"\s*[(\[{]?([A-Z])(?![\w'’])"
+)
+_OR = re.compile(r"[\s,;(\[]*or\b|[^.;]{0,200}?\bor (?:option |choice )?[(\[]?([A-Z])(?![\w'’])")
 _TAKEN_BACK = re.compile(
     r"\s*(?:(?:is|was|would be)\s*)?(?:n['’]t|not|cannot|can['’]t|wrong|incorrect|false|impossible)\b", re.IGNORECASE
 )
@@ -68,6 +72,9 @@ def _headed(plain: str, choices: Choices) -> str | None:
     another = _ANOTHER.match(tail)
     if another and another[1] != letter and another[1] in choices:
         return None  # "A or B"
+    hedged = _OR.match(tail)
+    if hedged and (hedged[1] is None or (hedged[1] in choices and hedged[1] != letter)):
+        return None  # "B or 24", "(B) 30 or (C) 45"
     follows = _named(bare(tail.strip(" .):,;-–]}")), choices) if tail.strip() else None
     return letter if follows in (None, letter) else None
 
@@ -84,9 +91,9 @@ def all_named(text: str, choices: Choices) -> set[str]:
     """The letters of all choices whose texts occur in the text, a longer one hiding the shorter ones inside it."""
     if (letter := _restated(text, choices)) is not None:
         return {letter}
-    left, found = " ".join(text.casefold().split()), set()
+    left, found = " ".join(text.translate(FULL_WIDTH).casefold().split()), set()
     for letter, known in sorted(choices.items(), key=lambda choice: -len(choice[1])):
-        said = " ".join(known.casefold().split())
+        said = " ".join(known.translate(FULL_WIDTH).casefold().split())
         if said not in left or (len(said) < 2 and not said.isdigit()):
             continue  # a single letter says nothing in a sentence
         pattern = re.compile(rf"(?<![\w.,]){re.escape(said)}(?!\w|[.,]\d)")

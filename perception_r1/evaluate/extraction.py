@@ -2,13 +2,14 @@ r"""What a response answers: the first of these rules that applies to what it sa
 
     answer block    the last <answer>...</answer>, read by the rules below, or whole
     boxed           \boxed{...}; two that differ are no answer
-    marker          what follows the last "the answer is" or "Answer:"
+    marker          what follows the last "the answer is" or "Answer:" that is told, not supposed or denied
     lone letter     a line that is only the letter of a choice
     marked letter   one (B) or **B** in the last sentence, if that sentence denies nothing
-    option text     the text of one choice, and of no other
+    option text     the text of one choice, and of no other, in a last sentence that denies and supposes nothing
     bare            a response that is a number, a formula, or yes or no, and nothing else
 
-Never at random, never from inside a thought; a thought, answer block or box that is not closed was cut off.
+A box or a marker that is taken back ("No wait, that is wrong") is no answer. Never at random, never from inside a
+thought; a thought, answer block or box that is not closed was cut off.
 """
 
 import re
@@ -23,7 +24,7 @@ from perception_r1.records import Status
 
 _MARKER = re.compile(
     r"(?:\b(?:answer|correct (?:option|choice))\b(?: to (?:the|this) (?:question|problem))?[*_ ]{0,4}"
-    r"(?:(?:is|=|(?:must|should) be)(?![a-z'’])[*_ ]{0,4}[:：]?|[:：])|答案(?:是|为|[:：]))[*_ ]{0,4}",
+    r"(?:(?:is|=|(?:must|should) be)(?![a-z'’])[*_ ]{0,4}[:：]?|[:：])|答案(?:是|为|[:：])|故选[:：]?)[*_ ]{0,4}",
     re.IGNORECASE,
 )
 _DRESS = re.compile(r"[\s*_]*")
@@ -31,6 +32,27 @@ _SENTENCE_END = re.compile(r"[.。!?！？](?=\s|$)|\n")
 _DENIAL = re.compile(
     r"\b(?:not|no|neither|nor|never|cannot|wrong|incorrect|except|unlike|rather)\b|n['’]t\b", re.IGNORECASE
 )
+_SUPPOSED = re.compile(  # what stands before a marker, or a box, that does not tell it
+    r"(?:\b(?:if|unless|whether|suppose|supposing|assum(?:e|ing)|unlikely|impossible|doubt\w*|neither"
+    r"|not|never|cannot be|(?:not|never|cannot|may|might|could) (?:think|believe|say|conclude|mean|claim|guess|be)"
+    r"|(?:one|some|many|people|students|you|they|he|she)(?: \w{1,12}){0,2} (?:say|think|believe|guess|claim|expect)s?)"
+    r"|n['’]t(?: (?:think|believe|say|conclude|mean|claim|be))?)"
+    r"(?: that)?(?: (?:the|my|our|its|an?|this))?(?: (?:final|correct|right|best))*[ *_$:(]*$",
+    re.IGNORECASE,
+)
+_RETRACTED = re.compile(  # what stands after one that is taken back
+    r"\bwait\b(?=\s*[,.!…—-]|\s+(?:no|that|this|let|i)\b)|\b(?:scratch that|on second thought|correction:"
+    r"|i (?:made|was) (?:a mistake|an error|wrong|mistaken)|or (?:maybe|perhaps|possibly)"
+    r"|let me re-?(?:check|consider|calculat|comput|think|examin|do)"
+    r"|(?:that|this)(?:['’]s| is| was| seems| must be) (?:wrong|incorrect|not (?:right|correct)))"
+    r"|^[\s$*)\\\]]{0,8}(?:(?:is|was|would be|seems) (?:wrong|incorrect|false|impossible|not)\b|\?)",
+    re.IGNORECASE,
+)
+_HEDGED = re.compile(
+    r"\b(?:or|if|whether|maybe|perhaps|possibly|might|may|could|would|guess|unsure|unclear|too)\b|[?？]", re.IGNORECASE
+)
+NEAR = 120  # characters before a marker or a box in which it may be denied
+_REASON = re.compile(r",? (?:because|since)\b", re.IGNORECASE)
 _UNCERTAIN = re.compile(r"(?:not|unclear|unknown|unsure|impossible)\b", re.IGNORECASE)
 _LONE = re.compile(r"^[ \t(\[{*_`$#>-]{0,12}(?:\\(?:text|textbf|mathrm)\{)?([A-Z])[ \t)\]}*_`$.:]{0,12}$", re.MULTILINE)
 _MARKED = re.compile(r"\(([A-Z])\)|\*\*\(?([A-Z])[.)]?\*\*|\b[Oo]ption ([A-Z])\b|\b[Cc]hoice ([A-Z])\b")
@@ -71,10 +93,32 @@ def _from_boxes(parts: Outline, held: list[Span], choices: Choices) -> Extractio
     inside = [span for span in held if block and block[0] <= span[0] and span[1] <= block[1]]
     span = (inside or held)[-1]
     rule = "boxed in the answer block" if inside else "boxed"
-    first, *others = (_found(parts.visible, box, rule, choices) for box in held)
+    each = [inner for box in held for inner in _inside(parts.visible, box)]
+    first, *others = (_found(parts.visible, box, rule, choices) for box in each)
     if any(not _agree(first, other) for other in others):
         return Extraction("abstained", None, "boxes differ", span)
+    before, after = _around(parts.visible, held[-1])
+    if _SUPPOSED.search(before) or _RETRACTED.search(after):
+        return Extraction("abstained", None, f"{rule}: taken back", span)
     return _found(parts.visible, span, rule, choices)
+
+
+def _inside(said: str, box: Span) -> list[Span]:
+    """The boxes in a box that holds several; else the box."""
+    inner = boxes(said[slice(*box)]) or []
+    return [(box[0] + start, box[0] + end) for start, end in inner] if len(inner) > 1 else [box]
+
+
+def _around(said: str, box: Span) -> tuple[str, str]:
+    r"""What is said in the line before a \boxed{...}, and all after it."""
+    start = max(said.rfind("\\boxed", 0, box[0]), said.rfind("\\fbox", 0, box[0]))
+    return _line_before(said, start), said[box[1] + 1 :]
+
+
+def _line_before(said: str, end: int) -> str:
+    """The end of the line that stands before a place."""
+    start = max(0, end - NEAR)
+    return said[max(start, said.rfind("\n", start, end) + 1) : end]
 
 
 def _agree(one: Extraction, other: Extraction) -> bool:
@@ -105,7 +149,7 @@ def _found(text: str, span: Span, rule: str, choices: Choices) -> Extraction:
     said = text[span[0] : span[1]]
     value = bare(said) if len(said) <= LONGEST else ""
     if not value:
-        return Extraction("abstained", None, f"{rule}: {'too long' if said.strip() else 'empty'}", span)
+        return Extraction("abstained", None, f"{rule}: {'too long' if len(said) > LONGEST else 'empty'}", span)
     if not choices:
         return Extraction("answered", value, rule, span)
     letter = chosen(said, choices)
@@ -116,10 +160,15 @@ def _found(text: str, span: Span, rule: str, choices: Choices) -> Extraction:
 
 def _marker(said: str, choices: Choices) -> Extraction | None:
     """What the last marker announces, to the end of its sentence, or on the next line."""
-    *_, last = (None, *_MARKER.finditer(said))
-    if last is None:
+    markers = list(_MARKER.finditer(said))
+    if not markers:
         return None
-    span = _sentence(said, last.end())
+    told = next((one for one in reversed(markers) if not _SUPPOSED.search(_line_before(said, one.start()))), None)
+    if told is None or _RETRACTED.search(said[told.end() :]):
+        return Extraction("abstained", None, "marker: taken back" if told else "marker: supposed", None)
+    span = _sentence(said, told.end())
+    reason = None if choices else _REASON.search(said, *span)
+    span = (span[0], reason.start()) if reason else span
     announced = said[span[0] : span[1]]
     if not announced or _UNCERTAIN.match(announced):
         return Extraction("abstained", None, f"marker: {'denied' if announced else 'empty'}", span)
@@ -147,20 +196,33 @@ def _lone_letter(said: str, choices: Choices) -> Extraction | None:
 
 def _marked_letter(said: str, choices: Choices) -> Extraction | None:
     """In the last sentence that says anything."""
-    end = len(said.rstrip())
-    start = max((stop.end() for stop in _SENTENCE_END.finditer(said, 0, end) if stop.end() < end), default=0)
-    marks = [mark for mark in _MARKED.finditer(said, start, end) if mark[mark.lastindex or 0] in choices]
+    start, end = _last_sentence(said)
+    marks = _marks(said, start, end, choices)
     letters = {mark[mark.lastindex or 0] for mark in marks}
-    if len(letters) != 1 or _DENIAL.search(said, start, end):
+    texts = all_named(said[start:end], choices)
+    if len(letters) != 1 or _DENIAL.search(said, start, end) or (texts and not letters <= texts):
         return None
     return Extraction("answered", letters.pop(), "marked letter", marks[-1].span())
 
 
+def _marks(said: str, start: int, end: int, choices: Choices) -> list[re.Match[str]]:
+    return [mark for mark in _MARKED.finditer(said, start, end) if mark[mark.lastindex or 0] in choices]
+
+
+def _last_sentence(said: str) -> Span:
+    end = len(said.rstrip())
+    return max((stop.end() for stop in _SENTENCE_END.finditer(said, 0, end) if stop.end() < end), default=0), end
+
+
 def _option_text(said: str, choices: Choices) -> Extraction | None:
+    start, end = _last_sentence(said)
     named = all_named(said, choices)
-    if len(named) != 1 or _DENIAL.search(said):
+    letters = {mark[mark.lastindex or 0] for mark in _marks(said, start, end, choices)}
+    if len(named) != 1 or all_named(said[start:end], choices) | letters != named:
         return None
-    return Extraction("answered", named.pop(), "option text", (0, len(said)))
+    if _DENIAL.search(said) or _HEDGED.search(said):
+        return None
+    return Extraction("answered", named.pop(), "option text", (start, end))
 
 
 def _bare(said: str, choices: Choices) -> Extraction | None:

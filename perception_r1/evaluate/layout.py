@@ -3,15 +3,18 @@ r"""Where the parts of a response are: its thoughts, its answer blocks, its boxe
     <think>Bar A is 7. Bar C is 2.</think>
     <answer>\boxed{5}</answer>
 
-A thought that a chat template opened (`...</think>` without a start) is a thought all the same.
+So are <thinking>, <thought>, <reasoning> and ◁think▷, as other models write. A thought that a chat template opened
+(`...</think>` without a start) is a thought all the same.
 """
 
 import re
 from dataclasses import dataclass
 
+from perception_r1.evaluate.notation import FULL_WIDTH
+
 Span = tuple[int, int]
 
-TAG = re.compile(r"<(/?)(think|answer)\s*>", re.IGNORECASE)
+TAG = re.compile(r"[<◁](/?)(?:(think(?:ing)?|thoughts?|reasoning)|answer)\s*[>▷]", re.IGNORECASE)
 BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 BRACE = re.compile(r"\\.|[{}]", re.DOTALL)  # an escaped brace is text
 
@@ -23,7 +26,7 @@ class Outline:
     thoughts: tuple[Span, ...]
     answers: tuple[Span, ...]
     unclosed: str  # "think", "answer" or ""
-    visible: str  # the response, as long as it was, with every thought blanked out
+    visible: str  # the response, as long as it was, with every thought blanked out, and no wide letters
 
 
 def outline(text: str) -> Outline:
@@ -31,18 +34,17 @@ def outline(text: str) -> Outline:
     thoughts: list[Span] = []
     answers: list[Span] = []
     blanks: list[Span] = []
-    thinking: int | None = None
+    thinking: re.Match[str] | None = None
     answering: int | None = None
     for tag in TAG.finditer(text):
-        opens, name = not tag[1], tag[2].lower()
-        if name == "think" and opens:
-            thinking = tag.end() if thinking is None else thinking
-        elif name == "think":
-            if thinking is None:  # the template opened it: all before was thought
-                thoughts, answers, blanks, answering = [(0, tag.start())], [], [(0, tag.end())], None
-            else:
-                thoughts.append((thinking, tag.start()))
-                blanks.append((text.rfind("<", 0, thinking), tag.end()))
+        opens, name = not tag[1], (tag[2] or "").lower()
+        if name and opens:
+            thinking = thinking or tag
+        elif name and thinking is None:  # the template opened it: all before was thought
+            thoughts, answers, blanks, answering = [(0, tag.start())], [], [(0, tag.end())], None
+        elif name and thinking and thinking[2].lower() == name:
+            thoughts.append((thinking.end(), tag.start()))
+            blanks.append((thinking.start(), tag.end()))
             thinking = None
         elif thinking is None and opens:
             answering = tag.end()
@@ -58,7 +60,7 @@ def _blanked(text: str, spans: list[Span]) -> str:
     for start, end in spans:
         pieces += [text[at:start], "\n" * (end - start)]
         at = end
-    return "".join([*pieces, text[at:]])
+    return "".join([*pieces, text[at:]]).translate(FULL_WIDTH)
 
 
 def boxes(text: str) -> list[Span] | None:
