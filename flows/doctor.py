@@ -241,10 +241,10 @@ def _server(home: Path) -> Finding:
 
 def _generation(config: "Config") -> Iterator[Finding]:
     """Whether vLLM opens, where the configuration generates with it."""
-    way = config.train.generate_with
-    if way == "transformers":
+    ways = {f"{part}.generate_with": getattr(config, part).generate_with for part in ("train", "evaluate")}
+    what = ", ".join(f"{name} = {way}" for name, way in ways.items() if way != "transformers")
+    if not what:
         return
-    what = f"train.generate_with = {way}"
     if importlib.util.find_spec("vllm") is None:
         yield Finding("problem", what, "vLLM is not installed", "pip install 'perception-r1[gpu]'")
     elif not _opens("vllm"):

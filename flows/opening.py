@@ -1,13 +1,14 @@
 """What every flow begins with: a configuration and a store."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from perception_r1.benchmarks.dataset import files
 from perception_r1.benchmarks.table import BENCHMARKS
 from perception_r1.config import asked, load
 from perception_r1.endpoints import key_of
-from perception_r1.errors import ConfigError
+from perception_r1.errors import NO_VLLM, ConfigError
 from perception_r1.evaluate.conditions import captions_of
 from perception_r1.evaluate.demonstrations import bank
 from perception_r1.evaluate.perceived import annotated, stored
@@ -17,14 +18,24 @@ from tasks.job import Job, command_of
 from tasks.pages import with_prefect
 
 
-def opened(stage: str, config: str, profile: str, overrides: Sequence[str], store: str, force: bool) -> Job:
-    """The job that these parameters mean; raises ConfigError before anything is done."""
+def opened(
+    stage: str,
+    config: str,
+    profile: str,
+    overrides: Sequence[str],
+    store: str,
+    force: bool,
+    elsewhere: bool = False,
+) -> Job:
+    """The job that these parameters mean; raises ConfigError before anything is done. `elsewhere`: workers do it."""
     loaded = load(Path(config), profile, overrides)
     for _, endpoint in asked(loaded, stage):
         key_of(loaded.endpoints[endpoint])
     place = open_store(store or None, producer={"stage": stage, **_flow_run()})
     if stage in ("run", "evaluate"):
         _readable(loaded.evaluate, place)
+        if loaded.evaluate.generate_with == "vllm" and not elsewhere and find_spec("vllm") is None:
+            raise ConfigError(NO_VLLM.format("it is not installed"))
     if stage in ("run", "validate", "train") and loaded.validate.labels:
         from perception_r1.validate import read_labels  # with scipy, which no other stage waits for
 

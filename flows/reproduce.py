@@ -32,7 +32,7 @@ def reproduce(
     through: str = "",
 ) -> Artifact:
     """The page with the answer; `through` names the stages' deployments, each of which runs on its own work pool."""
-    job = opened("run", config, profile, overrides, store, force and not through)
+    job = opened("run", config, profile, overrides, store, force and not through, elsewhere=bool(through))
     if through:
         settings = {"config": config, "profile": profile, "overrides": overrides, "store": store, "force": force}
         run_through(through, settings, job.command)

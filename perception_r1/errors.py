@@ -22,6 +22,11 @@ PerceptionError                 one line that names the thing and the remedy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
+NO_VLLM = (
+    "evaluate.generate_with = 'vllm' needs vLLM here ({}): pip install 'perception-r1[gpu]', or "
+    "evaluate.generate_with = 'transformers'"
+)
+
 
 class PerceptionError(Exception):
     """The root; its message is meant for a person."""

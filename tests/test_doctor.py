@@ -180,12 +180,14 @@ def test_what_a_real_configuration_lacks_here_is_told(tmp_path: Path) -> None:
     text = text.replace(
         'judge = { model = "embedded/judge" }', 'judge = { model = "q", base_url = "http://127.0.0.1:9/v1" }'
     )
+    text = text.replace("[evaluate]", '[evaluate]\ngenerate_with = "vllm"', 1)
     (tmp_path / "real.toml").write_text(text)
     code, found = examined(tmp_path, "--config", str(tmp_path / "real.toml"))
     assert code == 1
     assert "nobody answers" in found["endpoint judge"]["found"]
-    assert found["train.generate_with = vllm_server"]["level"] in {"ok", "problem"}
-    assert "vLLM" in found["train.generate_with = vllm_server"]["found"]
+    generation = "train.generate_with = vllm_server, evaluate.generate_with = vllm"
+    assert found[generation]["level"] in {"ok", "problem"}
+    assert "vLLM" in found[generation]["found"]
 
 
 def test_people_get_a_table(tmp_path: Path) -> None:

@@ -81,6 +81,17 @@ def test_captions_that_nobody_wrote_are_missed_before_training(tmp_path: Path) -
         at("run", tmp_path, "evaluate.benchmarks=['mmstar']", "evaluate.conditions=['full','caption']")
 
 
+@pytest.mark.parametrize("stage", ["run", "evaluate"])
+def test_a_vllm_that_is_not_here_is_missed_before_anything_is_done(
+    stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.opening.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"needs vLLM here \(it is not installed\): pip install"):
+        at(stage, tmp_path, "evaluate.generate_with='vllm'")
+    settings = ("configs/embedded.toml", "quick", ["evaluate.generate_with='vllm'"], str(tmp_path), False)
+    assert opened(stage, *settings, elsewhere=True).config.evaluate.generate_with == "vllm"
+
+
 def test_a_file_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("mine")
     with pytest.raises(BadName, match="notes is a file, and a store is a folder"):

@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from perception_r1.errors import ConfigError
+from perception_r1.errors import NO_VLLM, ConfigError
 from perception_r1.evaluate.cache import Cache, Response, key_of
 from perception_r1.evaluate.engines import Asked, Sampling, drawn, spoken
 from perception_r1.models import named, open_processor, vision_tokens
@@ -111,7 +111,4 @@ def _vllm() -> Any:
     try:
         return importlib.import_module("vllm")
     except ImportError as error:
-        raise ConfigError(
-            f"evaluate.generate_with = 'vllm' needs vLLM here ({error}): pip install 'perception-r1[gpu]', or "
-            "evaluate.generate_with = 'transformers'"
-        ) from None
+        raise ConfigError(NO_VLLM.format(error)) from None
