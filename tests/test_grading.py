@@ -44,6 +44,8 @@ RIGHT = {
     "power-of-ten-by-e": ("0.0012", "1.2e-3"),
     "power-of-ten-by-x": ("1200", "1.2 x 10^3"),
     "thousands-by-spaces": ("12345678", "12 345 678"),
+    "spaces-without-width": ("5", "\u200b5\ufeff"),
+    "triangle": ("△ABC", r"\triangle ABC"),
     "wide-digits": ("10", "１０"),
     "accents-in-two-spellings": ("caf\u00e9", "cafe\u0301"),
     "mixed-number-of-digits": ("-1.5", r"-1\frac12"),

@@ -29,7 +29,7 @@ _INTEGER = re.compile(r"[-+]?(?:\d+|\d{1,3}(?:,\d{3})+)")
 _DECIMAL = re.compile(r"[-+]?\d*\.(\d+)|[-+]?\d{1,3}(?:,\d{3})+\.(\d+)")
 _LETTER = re.compile(r"\(?([A-J])\)?\.?")
 _SEVERAL = re.compile(r"[A-J](?:\s*[,;]\s*[A-J])+")
-_LIKE_MATH = re.compile(r"[\d\\^=°√π∞]")
+_LIKE_MATH = re.compile(r"[\d\\^=°√π∞∠△]")
 MOST_PLACES = 30
 # the sorts of answer that people name, by the rule that grades them
 ALSO_CALLED: Mapping[str, AnswerType] = {

@@ -6,6 +6,7 @@ from unicodedata import normalize
 LONGEST = 400  # characters; what is longer is no answer
 
 FULL_WIDTH = {sign: sign - 0xFEE0 for sign in range(0xFF01, 0xFF5F)}  # Ｂ, ５ and （ as Chinese keyboards write them
+UNSEEN = dict.fromkeys((0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF))  # spaces without width, and marks of direction
 _SYMBOLS = {
     "−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "∗": "*", "÷": "/", "⁄": "/", "π": r"\pi ", "√": r"\sqrt ",
     "°": r"\degree ", "º": r"\degree ", "²": "^2", "³": "^3", "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}",
@@ -40,7 +41,7 @@ _UNDRESSED = re.compile(r"(?![\s$*`\"“{]|\\(?![dtc]?frac|sqrt)).*[^\s.]", re.D
 def bare(text: str) -> str:
     r"""The text without what only dresses it: spaces, `**`, `$`, quotes, a whole \text{} or \boxed{}, a full stop."""
     if not text.isascii():
-        text = normalize("NFC", text).translate(FULL_WIDTH)
+        text = normalize("NFC", text).translate(FULL_WIDTH | UNSEEN)
     if _UNDRESSED.fullmatch(text):
         return text
     for _ in range(12):  # more layers than anybody means
