@@ -4,13 +4,16 @@ import io
 import random
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
 from perception_r1.benchmarks import world
+from perception_r1.benchmarks.fixtures import laid_out
 from perception_r1.benchmarks.item import Item
+from perception_r1.benchmarks.table import BENCHMARKS
 from perception_r1.compare import mcnemar_midp
 from perception_r1.evaluate.contamination import BITS, Known, distance, normalised, overlaps, perceptual_hash
 from perception_r1.evaluate.gains import gain, guessing
@@ -24,12 +27,14 @@ from perception_r1.records import Problem
 ITEMS = list(world.items(30, 0))
 
 
-def row(item: Item, response: str, condition: str = "full", sample: int = 0, **rest: Any) -> dict[str, Any]:
+def row(
+    item: Item, response: str, condition: str = "full", sample: int = 0, module: Any = world, **rest: Any
+) -> dict[str, Any]:
     made = prediction(
         model="base",
         seed=0,
         benchmark="world",
-        module=world,
+        module=module,
         item=item,
         condition=condition,
         response=response,
@@ -156,6 +161,19 @@ def test_scores_name_everything_once_and_say_what_is_left_out() -> None:
     clean = next(s for s in scores if s.metric == "accuracy without what was trained on" and s.condition == "full")
     assert clean.n == 29
     assert value(scores, "none", "abstained") == 30
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_score_is_there_again_without_the_groups_that_were_trained_on(name: str, tmp_path: Path) -> None:
+    module = BENCHMARKS[name]
+    items = list(module.items(0, 0, laid_out(module.DATA, tmp_path)) if module.DATA else module.items(24, 0))
+    rows = [row(item, "", module=module) for item in items]
+    left = [one for one in rows if one["group"] != rows[0]["group"]]
+    scores, _ = scored(rows, module, whole=False, trained_on={rows[0]["item"]})
+    found = {score.metric: (score.value, score.n) for score in scores if score.part == "answers"}
+    assert {"accuracy", "accuracy without what was trained on"} <= found.keys()
+    for metric in module.metrics(left, False):
+        assert found[f"{metric.name} without what was trained on"] == (metric.value, metric.n)
 
 
 def value(scores: list[Score], condition: str, metric: str) -> float | None:

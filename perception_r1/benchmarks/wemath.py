@@ -73,10 +73,10 @@ def _item(line: Line) -> Item:
 
 
 def metrics(rows: Sequence[Mapping[str, Any]], whole: bool = False) -> list[Metric]:
-    """The four dimensions and the score, strict and loose; accuracy by number of steps and by concept."""
+    """Accuracy, of all rows, by number of steps and by concept; the four dimensions and the score, strict and loose."""
     problems = [_problem(of) for of in by(rows, lambda row: [row["group"]]).values()]
     problems += [None] * (max(0, PROBLEMS - len(problems)) if whole else 0)
-    found: list[Metric] = []
+    found = [accuracy("accuracy", rows)]
     for rule in ("strict", "loose"):
         kinds = [_kind(problem, rule) for problem in problems]
         found.append(bootstrapped(f"score, {rule}", kinds, _score))

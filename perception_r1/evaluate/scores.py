@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from perception_r1.benchmarks.item import Benchmark
@@ -14,6 +14,7 @@ from perception_r1.evaluate.perception import perception
 from perception_r1.evaluate.sampled import sampled
 
 Row = Mapping[str, Any]
+CLEAN = "without what was trained on"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +64,7 @@ def _of_condition(
     """The metrics of one condition by the part that they are of."""
     yield from (("answers", metric) for metric in metrics(rows, whole))
     if trained_on:
-        clean = [row for row in rows if row["item"] not in trained_on]
-        yield "answers", accuracy("accuracy without what was trained on", clean)
+        yield from (("answers", metric) for metric in _clean(rows, metrics, trained_on))
     if any(row["rule"].startswith(ASKED) for row in rows):
         yield "answers", accuracy("accuracy by rules alone", [_by_rules(row) for row in rows])
     if any(labelled(row, "copied") for row in rows):
@@ -74,6 +74,15 @@ def _of_condition(
     if rows[0]["condition"] == "full":
         for name, value in sensitivity(rows).items():
             yield "harness", Metric(name=name, value=value, n=len(rows))
+
+
+def _clean(
+    rows: Sequence[Row], metrics: Callable[[Sequence[Row], bool], Sequence[Metric]], trained_on: Collection[str]
+) -> list[Metric]:
+    """Every score again, without the groups of the items that training has seen: a group stays whole or goes."""
+    seen = {row["group"] for row in rows if row["item"] in trained_on}
+    left = [row for row in rows if row["group"] not in seen]
+    return [replace(metric, name=f"{metric.name} {CLEAN}") for metric in metrics(left, False)]
 
 
 def _by_rules(row: Row) -> Row:

@@ -6,12 +6,13 @@ from typing import Any
 from perception_r1.compare.contrast import UNTOUCHED
 from perception_r1.compare.words import percent, signed
 from perception_r1.evaluate.gains import LEVEL, Gain
+from perception_r1.evaluate.scores import CLEAN as WITHOUT_TRAINED_ON
 from perception_r1.evaluate.scores import Score
 from perception_r1.report.findings import Findings
 
 WITHOUT = "none"
 ACCURACY = "accuracy"
-CLEAN = "accuracy without what was trained on"
+CLEAN = f"{ACCURACY} {WITHOUT_TRAINED_ON}"
 PERCEPTION = ("all facts right", "precision of facts", "recall of facts", "language shortcut")
 COUNTED = ("abstained", "truncated", "failed")
 NOTHING = "–"
