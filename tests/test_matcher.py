@@ -2,6 +2,7 @@
 
 import random
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,9 @@ SUPPORTED = [
     (TALLEST, "Bar A is 7. The tallest is A."),
     (TALLER, "B is shorter than A."),
     (TALLER, "Bar A is 7 and bar B is 5, so A is higher than B."),
+    (LONGER, "AB = 5, CD = 3. AB is longer than CD."),
+    ("AB = CD", "AB = CD. AB = 3. CD = 3."),
+    (BAR, "Let me look at the chart. Bar A is 7. Next. If bar B is 5, the rest follows. So the answer is A."),
     (LONGER, "Segment BA is longer than segment DC."),
     (LONGER, "DC is shorter than AB."),
     (BAR, "Bar A is 7."),
@@ -195,10 +199,48 @@ LEFT_OPEN = [
     (BAR, "<think>I look.</think><answer>Bar A is 7.</answer>"),
     (BAR, "<think>Bar A is 7."),
 ]
+# Stated, and then taken back, hedged, supposed, quoted or outdone, in words that nobody can list.
+TAKEN_BACK = [line.replace("\\n", "\n") for line in Path(__file__).with_name("taken_back.txt").read_text().splitlines()]
+NOT_CERTAIN = [
+    *((BAR, text) for text in TAKEN_BACK),
+    ("AB = 5.66", "AB = 4√2"),
+    ("AB = 20/3", "AB = 6.67"),
+    ("AB = 0.33", "AB = 1/3"),
+    ("AB = 5√2", "AB = √50"),
+    ("AB = 25.13", "AB = 8π"),
+    ("AB = 4", "AB = √16"),
+    (SIDE, "AB = 5. AB is double that."),
+    ("AB is parallel to CD", "AB is parallel to CD. They meet."),
+    ("AB is parallel to CD", "AB is parallel to CD. The lines intersect."),
+    ("There are 5 bars.", "There are 5 bars. 2 more follow."),
+    ("There are 5 bars.", "There are 5 bars. Six, counting again."),
+    ("Bar A is red.", "Bar A is red. It is blue."),
+    ("Bar A is red.", "Bar A is red. It's blue."),
+    ("Bar A is red.", "Bar A is red. Blue, rather."),
+    ("Bar A is red.", "Bar A is red. Blue."),
+    ("Bar A is red.", "Bar A is red. The first one is blue."),
+    ("Bar A is to the left of bar B.", "Bar A is left of bar B. The other way round."),
+    ("Bar A is to the left of bar B.", "Bar A is left of bar B. Vice versa."),
+    ("Bar A is taller than bar B.", "Bar A is taller than bar B. They are the same."),
+    ("Bar A is taller than bar B.", "Bar A is taller than bar B. Both are 5."),
+    ("Bar A is the tallest bar.", "Bar A is the tallest. Its rival is taller."),
+    ("AB = CD", "AB = CD. One is longer."),
+    ("Angle ABC is 30 degrees.", "Angle ABC is 30 degrees. The angle is 40."),
+    ("Angle ABC is 30 degrees.", "Angle ABC is 30 degrees. Angle B is 40."),
+    ("Bar A is the tallest bar.", "Bar A is the tallest. Bar B is the tallest, too."),
+    ("Bar A is the tallest bar.", "Ties: Bar A and bar B. Bar B is the tallest."),
+    (TALLER, "Bar A is taller than bar B. A is less."),
+    (TALLER, "Bar A is taller than bar B. Bar A: 5. Bar B: 6."),
+    (TALLEST, "Bar A is the tallest bar. Bar A is 3. Bar B is 9."),
+    (LONGER, "AB = 3, CD = 5. AB is longer than CD."),
+    ("AB = CD", "AB = CD. AB = 3. CD = 5."),
+    ("AB is parallel to CD", "AB is parallel to CD. AB is perpendicular to CD."),
+    (FIVE, "There are 5 bars. One is off."),
+]
 CASES = [
     *((*pair, "supported") for pair in SUPPORTED),
     *((*pair, "contradicted") for pair in CONTRADICTED),
-    *((*pair, None) for pair in LEFT_OPEN),
+    *((*pair, None) for pair in (*LEFT_OPEN, *NOT_CERTAIN)),
 ]
 
 

@@ -13,15 +13,13 @@ from perception_r1.judges.grammar import (
     ENDS_SENTENCE,
     GOES_ON,
     HEDGES,
-    IT_IS,
     LEADS,
     NEGATIONS,
-    POINTS_BACK,
     RELATES,
     SEPARATES,
     STATES,
-    TAKES_BACK,
 )
+from perception_r1.judges.harmless import harmless
 from perception_r1.judges.notation import Value, plain, value
 from perception_r1.judges.sights import sight
 
@@ -43,7 +41,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a text states for certain, what else it says, and whether something in it puts all of it in doubt."""
+    """What a text states for certain, what else it says, and whether that may put all of it in doubt."""
 
     claims: tuple[Claim, ...]
     rest: tuple[str, ...]
@@ -59,7 +57,7 @@ def read(text: str) -> Reading:
         found, left = _sentence(sentence)
         claims += found
         rest += [left] if left else []
-    return Reading(tuple(claims), tuple(rest), _doubtful(written, rest))
+    return Reading(tuple(claims), tuple(rest), not all(map(harmless, rest)))
 
 
 def claim_of(annotation: str) -> Claim | None:
@@ -68,16 +66,6 @@ def claim_of(annotation: str) -> Claim | None:
     if len(reading.claims) != 1 or reading.rest or reading.doubtful:
         return None
     return reading.claims[0] if reading.claims[0].affirmed else None
-
-
-def _doubtful(written: str, rest: list[str]) -> bool:
-    """Whether something in the text may take back what was stated, or is in no writing that is understood here."""
-    foreign = any(
-        not sign.isascii() and (sign.isalnum() or sign.isnumeric() or not sign.isprintable()) for sign in written
-    )
-    accents = any("\u0300" <= sign <= "\u036f" for sign in written)
-    denied = any(NEGATIONS.search(part) and POINTS_BACK.search(part) for part in rest)
-    return foreign or accents or denied or bool(TAKES_BACK.search(written) or IT_IS.search(written))
 
 
 def _sentence(sentence: str) -> tuple[list[Claim], str]:

@@ -71,25 +71,12 @@ HEDGES = _any(
 )
 NEGATIONS = _any("not, no, none, never, without", r"|(?i:n't\b)")
 
-# A text with one of these may take back what it stated elsewhere.
-TAKES_BACK = _any(
-    "wait, actually, correction, corrected, correcting, scratch, mistaken?, mistakes, oops, sorry, second thought, "
-    "hmm, instead, rather, false, falsely, wrong, wrongly, incorrect, incorrectly, untrue, lies?, lying, opposite, "
-    "ignore, disregard, pretend, hypothetical, hypothetically, imagine, fictional, joke, kidding, invalid, retract, "
-    "misread, recheck, re-check, again, reconsider, revised?, in fact, contrary, nevermind, reversed?, "
-    "swapped, never mind, fake, forget, apart from, except",
-    r"|^no\b|</?[a-z]|~~",
-)
-POINTS_BACK = _any("this, that, these, those, above, below, following, statements?, none, both, all, it, so")
-_ITS = "(?:its|the|their) (?:height|value|length|measure|size|bar|first|second|third)"
-IT_IS = re.compile(
-    rf"\b(?:it|this|that|{_ITS})(?: (?:is|was|equals|should be|must be|becomes|measures|has|reaches)\b| ?=)"
-    r"[^.\n]{0,80}[0-9]"
-)
-
 # A sentence with one of these may speak of any quantity without its name.
 EVERYTHING = _any(
     "all, every, each, both, bars, columns, angles, sides, segments, others?, remaining, leftmost, rightmost, middle, "
     "left, right, centre, center, tallest, shortest, longest",
     r"|\b(?:bar|column)\b(?! [A-Za-z]\b)",
 )
+
+# What is drawn from a quantity says nothing more of it.
+CONCLUDES = _any("answer, tallest, shortest, highest, lowest, longest, largest, smallest, greatest")

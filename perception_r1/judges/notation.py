@@ -1,5 +1,6 @@
 """One way to write: LaTeX, Markdown, Unicode and number words as the plain text that the matcher reads."""
 
+import math
 import re
 import unicodedata
 from fractions import Fraction
@@ -65,6 +66,7 @@ def _folded(sign: str) -> str:
     return f" {folded} " if any(part.isdigit() for part in folded) else folded
 
 
+ROUNDED = 0.02  # of the larger: what may be one value in two roundings
 Value = tuple[Fraction, str]  # the rational part and what it is multiplied by: "", "pi", "sqrt(3)"
 
 _INTEGER = r"(?>[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)"
@@ -74,6 +76,32 @@ VALUE = (
     r"|pi\b|sqrt\s*\(?[0-9]+\)?))"
 )
 _VALUE = re.compile(rf"(-?)({_DECIMAL})?(?:\s*/\s*([0-9]+))?\s*\*?\s*(pi|sqrt\s*\(?[0-9]+\)?)?")
+
+
+def near(one: Value, two: Value) -> bool:
+    """Whether two values may be one that was rounded, or written otherwise: 20/3 and 6.67, 5 sqrt(2) and sqrt(50)."""
+    if one[1] == two[1] and (one[1] or all(_is_decimal(number) for number, _ in (one, two))):
+        return False
+    if not all(re.fullmatch(r"(?:pi|sqrt\([0-9]+\))?", factor) for _, factor in (one, two)):
+        return False  # a colour, a name
+    sizes = size(one), size(two)
+    return abs(sizes[0] - sizes[1]) <= ROUNDED * max(map(abs, sizes))
+
+
+def _is_decimal(number: Fraction) -> bool:
+    """Whether a number has an end in decimals: then it needs no rounding."""
+    rest = number.denominator
+    for prime in (2, 5):
+        while rest % prime == 0:
+            rest //= prime
+    return rest == 1
+
+
+def size(value: Value) -> float:
+    """How large a value is."""
+    number, factor = value
+    root = re.search(r"[0-9]+", factor)
+    return float(number) * (math.sqrt(int(root[0])) if root else math.pi if factor == "pi" else 1.0)
 
 
 def value(written: str) -> Value:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 
+from perception_r1.judges.harmless import tells_another
 from perception_r1.judges.notation import Value
 
 Key = tuple[str, ...]
@@ -33,6 +34,7 @@ _MORE, _LESS = ("taller", "higher", "longer", "larger", "bigger", "greater"), ("
 _ENDS_OF = (
     "leftmost|rightmost|topmost|bottommost|tallest|highest|shortest|lowest|longest|largest|smallest|widest|narrowest"
 )
+_COMPARES = re.compile(rf"\b(?:{'|'.join((*_MORE, *_LESS))}|more|less|equal|equals|same|left|right|above|below)\b")
 _SAME_END = {"highest": "tallest", "lowest": "shortest"}
 _SIDES = {"left of": "left", "right of": "right", "above": "above", "below": "below", "under": "below"}
 _TURNED = {"left": "right", "right": "left", "above": "below", "below": "above", "more": "less", "less": "more"}
@@ -118,13 +120,16 @@ def sight(text: str, start: int) -> tuple[re.Match[str], Said] | None:
 def mentions(key: Key, text: str) -> bool | None:
     """Whether text that was not understood may speak of the same thing; None where the key is not of this file."""
     if key[0] == "count":
-        return re.search(rf"\b{key[1]}s?\b", text) is not None
+        return re.search(rf"\b{key[1]}s?\b", text) is not None or not (
+            re.search("[0-9]", text) is None or tells_another(text)
+        )
     if key[0] == "end":
         return re.search(rf"\b(?:{key[2]}|{_ENDS_OF})\b", text) is not None
     if key[0] == "colour":
         return _names(key[1], text) and re.search(rf"\b(?:{_COLOURS}|colou?r\w*|not)\b|n't", text) is not None
     if key[0] in ("side", "level", "size"):
-        return _names(key[1], text) and _names(key[2], text)
+        named = _names(key[1], text), _names(key[2], text)
+        return all(named) or (any(named) and _COMPARES.search(text) is not None)
     return None
 
 
