@@ -198,7 +198,6 @@ class PolicyServer:
     base_url: str = field(default="", metadata=_UNSAID)  # of one that is there already; empty: the run starts its own
     port: Count = field(default=8000, metadata=_UNSAID)  # or the next one that is free
     weights_port: Count = field(default=51216, metadata=_UNSAID)  # at which weights are handed to it; or the next
-    gpus: str = field(default="", metadata=_UNSAID)  # of the server: "6,7"; empty: those behind the trainer's
     tensor_parallel: Count = 1
     data_parallel: Count = 1
     start_timeout_s: Positive = field(default=900.0, metadata=_UNSAID)

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from perception_r1.child import PARENT
 from perception_r1.errors import TrainingFailed
 from perception_r1.models import open_processor, write_pointer
 from perception_r1.sections import PolicyServer, Train
@@ -106,7 +107,7 @@ def test_a_base_that_is_a_pointer_to_a_folder_is_that_folder(tmp_path: Path) -> 
 
 
 def test_the_policy_s_server_is_started_as_trl_wants_it(tmp_path: Path) -> None:
-    settings = PolicyServer(port=8123, gpus="6,7", tensor_parallel=2)
+    settings = PolicyServer(port=8123, tensor_parallel=2)
     train = Train(model="/m", bf16=True, max_pixels=602112, max_prompt_tokens=512, policy_server=settings)
     words = server.command(tmp_path, train, (0, 30))
     said = " ".join(words)
@@ -123,21 +124,60 @@ def test_the_policy_s_server_is_started_as_trl_wants_it(tmp_path: Path) -> None:
     ):
         assert expected in said
     assert "--enable-scale-out" not in server.command(tmp_path, train, (0, 28))
-    around = server.environment(train, {"PATH": "/bin", "RANK": "0", "MASTER_PORT": "1", "CUDA_VISIBLE_DEVICES": "0"})
+    seen = {"PATH": "/bin", "RANK": "0", "MASTER_PORT": "1", "CUDA_VISIBLE_DEVICES": "0", launch.BEHIND: "6,7"}
+    around = server.environment(seen)
     assert launch.gpus_of(replace(train, generate_with="vllm_server")) == 3
     assert launch.gpus_of(train) == 1
-    assert around == {"PATH": "/bin", "CUDA_VISIBLE_DEVICES": "6,7", "VLLM_SERVER_DEV_MODE": "1"}
+    assert around == {"PATH": "/bin", launch.BEHIND: "6,7", "CUDA_VISIBLE_DEVICES": "6,7", "VLLM_SERVER_DEV_MODE": "1"}
 
 
 def test_trainer_and_server_share_out_the_gpus_of_the_lease() -> None:
     alone = Train(model="/m", generate_with="vllm_server", policy_server=PolicyServer(tensor_parallel=2))
     shared = launch.shared_out(alone, ["3", "5", "7"])
     assert shared["CUDA_VISIBLE_DEVICES"] == "3", "of one process that sees two, transformers would copy the model"
-    assert server.environment(alone, shared)["CUDA_VISIBLE_DEVICES"] == "5,7"
+    assert server.environment(shared)["CUDA_VISIBLE_DEVICES"] == "5,7"
     two = launch.shared_out(replace(alone, processes=2), ["4", "5", "6", "7", "8"])
     assert (two["CUDA_VISIBLE_DEVICES"], two[launch.BEHIND]) == ("4,5", "6,7")
-    assert launch.shared_out(replace(alone, generate_with="vllm_colocate"), ["4"]) == {}
+    colocated = launch.shared_out(replace(alone, generate_with="vllm_colocate"), ["4"])
+    assert (colocated["CUDA_VISIBLE_DEVICES"], colocated[launch.BEHIND]) == ("4", "")
     assert launch.shared_out(alone, []) == {}
+    second = replace(alone, processes=16, machines=2)
+    assert (launch.gpus_of(second), launch.gpus_of(second, "1")) == (10, 8), "the server is on the first machine"
+
+
+LAUNCHED = """
+import json, os, sys
+from pathlib import Path
+from perception_r1 import gpus
+from perception_r1.train import launch
+launch.gpus_here = lambda: {"0": "GPU-a", "1": "GPU-b"}
+def seen(program, words, around):
+    held = [fd for fd in os.listdir("/proc/self/fd") if "GPU-" in os.path.realpath(f"/proc/self/fd/{fd}")]
+    told = {name: around.get(name) for name in ("CUDA_VISIBLE_DEVICES", "PERCEPTION_R1_PARENT")}
+    print(json.dumps(told | {"held": [os.get_inheritable(int(fd)) for fd in held]}), flush=True)
+    sys.stdin.read(1)
+    sys.exit()
+os.execve = seen
+launch.main()
+"""
+
+
+def test_a_run_that_is_launched_by_hand_leases_its_gpus_too(tmp_path: Path) -> None:
+    spec = planted(tmp_path)
+    path = spec.folder / "RUN.json"
+    path.write_text(json.dumps(spec.as_json()))
+    around = {name: value for name, value in os.environ.items() if name != PARENT} | {"TMPDIR": str(tmp_path)}
+
+    def launched() -> subprocess.Popen[str]:
+        words = [sys.executable, "-c", LAUNCHED, str(path)]
+        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=around)
+
+    one, other = launched(), launched()
+    told = [json.loads(each.stdout.readline()) for each in (one, other)]  # type: ignore[union-attr]
+    for each in (one, other):
+        each.communicate("x")
+    assert sorted(each["CUDA_VISIBLE_DEVICES"] for each in told) == ["0", "1"]
+    assert [sum(each["held"]) for each in told] == [1, 1], "the program that takes the process's place holds it"
 
 
 SERVER = """\

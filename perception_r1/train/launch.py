@@ -10,7 +10,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from perception_r1.gpus import ORDER, VISIBLE, gpus_here
+from perception_r1.child import PARENT
+from perception_r1.gpus import ORDER, VISIBLE, gpus_here, leased
 from perception_r1.sections import Train
 from perception_r1.train.spec import RunSpec
 
@@ -20,11 +21,21 @@ BEHIND = "PERCEPTION_R1_SERVER_GPUS"
 
 
 def main() -> None:
-    """Gives this process to the launcher."""
+    """Gives this process to the launcher, with a lease of GPUs where no parent has one for it."""
     path = Path(sys.argv[1])
     spec = RunSpec.read(path)
     words = command(spec, path, os.environ)
-    os.execve(words[0], words, os.environ | shared_out(spec.train, list(gpus_here())))
+    if PARENT in os.environ:
+        os.execve(words[0], words, os.environ | shared_out(spec.train, list(gpus_here())))
+    with leased(gpus_of(spec.train, os.environ.get("MACHINE_RANK", "0")), gpus_here()) as (mine, leases):
+        for lease in leases:
+            os.set_inheritable(lease, True)
+        os.execve(words[0], words, os.environ | shared_out(spec.train, mine) | _ending_together(spec.train))
+
+
+def _ending_together(train: Train) -> dict[str, str]:
+    """What ends the processes with their launcher, which holds the lease."""
+    return {PARENT: str(os.getpid())} if train.processes > 1 else {}
 
 
 def shared_out(train: Train, gpus: Sequence[str]) -> dict[str, str]:
@@ -32,16 +43,16 @@ def shared_out(train: Train, gpus: Sequence[str]) -> dict[str, str]:
 
     A trainer alone that saw two would have its model copied to both by transformers, which TRL refuses.
     """
-    mine = train.processes // train.machines
-    if len(gpus) <= mine:
+    if not gpus:
         return {}
+    mine = train.processes // train.machines
     return ORDER | {VISIBLE: ",".join(gpus[:mine]), BEHIND: ",".join(gpus[mine : gpus_of(train)])}
 
 
-def gpus_of(train: Train) -> int:
-    """How many GPUs of this machine a run takes: one a process, and those of a vLLM server that it starts."""
+def gpus_of(train: Train, machine: str = "0") -> int:
+    """How many of a machine's GPUs a run takes: one a process, on the first also those of a vLLM server it starts."""
     server = train.policy_server
-    starts = train.generate_with == "vllm_server" and not server.base_url
+    starts = train.generate_with == "vllm_server" and not server.base_url and machine == "0"
     return train.processes // train.machines + (server.tensor_parallel * server.data_parallel if starts else 0)
 
 

@@ -54,14 +54,14 @@ def command(base: Path, train: Train, release: tuple[int, ...]) -> list[str]:
     return words
 
 
-def environment(train: Train, around: Mapping[str, str]) -> dict[str, str]:
+def environment(around: Mapping[str, str]) -> dict[str, str]:
     """What the server is started in: the GPUs behind those of the trainer, and nothing of the trainer's own rank."""
     launcher = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "GROUP_RANK")
     kept = {
         name: value for name, value in around.items() if name not in launcher and not name.startswith("TORCHELASTIC")
     }
-    gpus = {VISIBLE: train.policy_server.gpus or around.get(BEHIND, "")}
-    return kept | (gpus if gpus[VISIBLE] else {}) | {"VLLM_SERVER_DEV_MODE": "1"}
+    behind = {VISIBLE: around[BEHIND]} if around.get(BEHIND) else {}
+    return kept | behind | {"VLLM_SERVER_DEV_MODE": "1"}
 
 
 @contextmanager
@@ -115,7 +115,7 @@ def _started(spec: RunSpec, base: Path, release: tuple[int, ...]) -> Iterator[Ca
     with log.open("ab") as said:
         server = subprocess.Popen(
             words,
-            env=environment(spec.train, os.environ),
+            env=environment(os.environ),
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.STDOUT,
