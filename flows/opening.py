@@ -12,7 +12,7 @@ from perception_r1.errors import NO_VLLM, ConfigError
 from perception_r1.evaluate.conditions import captions_of
 from perception_r1.evaluate.demonstrations import bank
 from perception_r1.evaluate.perceived import annotated, stored
-from perception_r1.sections import PINNED, Evaluate
+from perception_r1.sections import PINNED, Config, Evaluate
 from storage import Store, open_store
 from tasks.job import Job, command_of
 from tasks.pages import with_prefect
@@ -29,19 +29,24 @@ def opened(
 ) -> Job:
     """The job that these parameters mean; raises ConfigError before anything is done. `elsewhere`: workers do it."""
     loaded = load(Path(config), profile, overrides)
-    for _, endpoint in asked(loaded, stage):
-        key_of(loaded.endpoints[endpoint])
     place = open_store(store or None, producer={"stage": stage, **_flow_run()})
-    if stage in ("run", "evaluate"):
-        _readable(loaded.evaluate, place)
-        if loaded.evaluate.generate_with == "vllm" and not elsewhere and find_spec("vllm") is None:
-            raise ConfigError(NO_VLLM.format("it is not installed"))
-    if stage in ("run", "validate", "train") and loaded.validate.labels:
-        from perception_r1.validate import read_labels  # with scipy, which no other stage waits for
-
-        read_labels(Path(loaded.validate.labels))
+    check_needs(loaded, stage, place, elsewhere)
     command = command_of(stage, config, profile, overrides, store, force)
     return Job(loaded, place, command, stage if force else "")
+
+
+def check_needs(config: Config, stage: str, store: Store, elsewhere: bool = False) -> None:
+    """Looks for what the stage will need beside its configuration; raises ConfigError, or NotFound."""
+    for _, endpoint in asked(config, stage):
+        key_of(config.endpoints[endpoint])
+    if stage in ("run", "evaluate"):
+        _readable(config.evaluate, store)
+        if config.evaluate.generate_with == "vllm" and not elsewhere and find_spec("vllm") is None:
+            raise ConfigError(NO_VLLM.format("it is not installed"))
+    if stage in ("run", "validate", "train") and config.validate.labels:
+        from perception_r1.validate import read_labels  # with scipy, which no other stage waits for
+
+        read_labels(Path(config.validate.labels))
 
 
 def _readable(settings: Evaluate, store: Store) -> None:

@@ -75,6 +75,7 @@ def _command(stage: str, says: str) -> click.Command:
 
             checked(loaded, click.echo)
             return
+        _check_needs(loaded, stage, store)
         _prepare(no_prefect)
         made = _run(stage, str(config), profile, overrides, str(store or ""), force)
         _show(stage, made, store, as_json)
@@ -96,6 +97,14 @@ def _commands() -> Iterator[click.Command]:
 
 
 STAGE_COMMANDS = tuple(_commands())
+
+
+def _check_needs(config: Any, stage: str, store: Path | None) -> None:
+    """Says what is missing, a key or a file, before a Prefect server is started, which takes up to a minute."""
+    from flows.opening import check_needs
+    from storage import open_store
+
+    check_needs(config, stage, open_store(store))
 
 
 def _run(stage: str, *parameters: Any) -> Any:

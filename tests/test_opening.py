@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.cli import cli
 from flows.opening import opened
 from perception_r1.errors import ConfigError
 from storage.errors import BadName, NotFound
@@ -26,6 +27,16 @@ def test_a_key_that_is_not_there_is_missed_before_anything_is_done(
         at(stage, tmp_path, JUDGE)
     monkeypatch.setenv("JUDGE_KEY", "secret")
     assert "secret" not in at(stage, tmp_path, JUDGE)
+
+
+def test_a_key_that_is_not_there_is_missed_before_a_server_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JUDGE_KEY", raising=False)
+    monkeypatch.setattr("flows.stage_commands._prepare", lambda no_prefect: pytest.fail("Prefect comes first"))
+    words = ["--store", str(tmp_path), "run", "--config", "configs/embedded.toml", "--set", JUDGE]
+    with pytest.raises(ConfigError, match="JUDGE_KEY, which is not set; export it"):
+        cli.main(words, standalone_mode=False)
 
 
 def test_a_worker_needs_the_keys_of_its_own_stage_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
