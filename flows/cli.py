@@ -37,19 +37,17 @@ class Sectioned(click.Group):
 
 
 @click.group(cls=Sectioned, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.option(
-    "--store", type=click.Path(path_type=Path), help="The store's folder. [$PERCEPTION_R1_STORE or .perception-r1]"
-)
+@click.option("--store", type=click.Path(), help="The store's folder. [$PERCEPTION_R1_STORE or .perception-r1]")
 @click.option("--debug", is_flag=True, help="Show the stack trace of an error.")
 @click.version_option(package_name="perception-r1")
 @click.pass_context
-def cli(context: click.Context, store: Path | None, debug: bool) -> None:
+def cli(context: click.Context, store: str | None, debug: bool) -> None:
     """Did this training make the model see better, or only answer better?
 
     REF is kind/name for the latest version, kind/name@3 for a certain one, kind/name:tag for a tagged one.
     Exit codes: 0 done, 1 failed, 2 the command or its arguments cannot be right.
     """
-    context.obj = store
+    context.obj = Path(store) if store else None  # "" is a variable that was not set, and Path("") is this folder
 
 
 for commands in SECTIONS.values():

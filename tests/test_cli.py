@@ -1,5 +1,7 @@
 """What the command line says when it is ended, or when something happens that nobody foresaw."""
 
+from pathlib import Path
+
 import click
 import pytest
 
@@ -35,3 +37,12 @@ def test_what_nobody_foresaw_is_one_line_too(
     assert said.count("\n") == 1
     assert ended_with(OSError(28, "No space left on device"), monkeypatch, "--debug") == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_store_without_a_name_is_the_usual_one_and_not_this_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PERCEPTION_R1_STORE", raising=False)
+    cli.cli.main(["--store", "", "artifacts"], standalone_mode=False)
+    assert f"The store at {tmp_path / '.perception-r1'} has nothing yet" in " ".join(capsys.readouterr().out.split())
