@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from perception_r1.compare import JudgeErrors, Plan, compare_models, paired_misclassification_inverse
+from perception_r1.compare import Contrast, JudgeErrors, Plan, compare_models, paired_misclassification_inverse
 from perception_r1.compare.corrections import Correction, corrections, judge_errors, of_all_facts, read_labels
 from perception_r1.records import Prediction
 
@@ -102,6 +102,50 @@ def test_equal_rates_that_were_measured_apart_are_two_chances() -> None:
     nearly = apart | {"accuracy": JudgeErrors(0.9, 0.9, 20, 21)}
     (found,), (beside,) = put_right(rows, apart), put_right(rows, nearly)
     assert found.se == pytest.approx(beside.se, rel=0.02)
+
+
+def three_seeds(rng: np.random.Generator, items: int = 200) -> list[Row]:
+    """Every run sees in its own way, as training is luck."""
+    rows: list[Row] = []
+    for seed, second in enumerate((0.5, 0.6, 0.7)):
+        rows += rows_of("accuracy", (rng.random(items) < 0.4).tolist(), seed=seed)
+        rows += rows_of("perception_r1", (rng.random(items) < second).tolist(), seed=seed)
+    return rows
+
+
+def over_seeds(rows: list[Row], errors: dict[str, JudgeErrors]) -> tuple[Contrast, Correction]:
+    contrasts = compare_models(rows, PLAN)
+    (raw,) = (row for row in contrasts if row.seed is None and row.outcome == "all facts right")
+    (found,) = (made for made in corrections(rows, contrasts, ["photos"], errors) if made.seed is None)
+    return raw, found
+
+
+def test_over_seeds_a_judge_that_never_errs_leaves_the_raw_test_as_it_is() -> None:
+    never = {arm: JudgeErrors(1.0, 1.0, 50, 50) for arm in ("accuracy", "perception_r1")}
+    raw, found = over_seeds(three_seeds(np.random.default_rng(1)), never)
+    assert (found.difference, found.low, found.high) == pytest.approx((raw.difference, raw.low, raw.high))
+    assert (found.raw_low, found.n, found.a) == (raw.low, 3, None)
+    assert found.sentence.startswith("photos, mean of 3 seeds, perception_r1 against accuracy: ")
+
+
+def test_over_seeds_the_mean_is_put_right_and_the_labels_count_once_for_all_seeds() -> None:
+    rows = three_seeds(np.random.default_rng(1))
+    errors = {"accuracy": JudgeErrors(0.8, 0.95, 100, 100), "perception_r1": JudgeErrors(0.9, 0.9, 100, 100)}
+    contrasts = compare_models(rows, PLAN)
+    single = [made for made in corrections(rows, contrasts, ["photos"], errors) if made.seed is not None]
+    raw, found = over_seeds(rows, errors)
+    assert found.difference == pytest.approx(np.mean([made.difference for made in single]))
+    known = {arm: JudgeErrors(each.sensitivity, each.specificity) for arm, each in errors.items()}
+    se = over_seeds(rows, known)[1].se
+    # Rogan and Gladen's variance of the labels, with the arms' rates over all seeds
+    of_labels = 0.0
+    for rate, made in ((raw.first_rate, errors["accuracy"]), (raw.second_rate, errors["perception_r1"])):
+        youden = made.sensitivity + made.specificity - 1
+        true = ((rate or 0.0) + made.specificity - 1) / youden
+        right, wrong = made.sensitivity * (1 - made.sensitivity), made.specificity * (1 - made.specificity)
+        of_labels += (true**2 * right + (1 - true) ** 2 * wrong) / 100 / youden**2
+    assert found.se == pytest.approx((se**2 + of_labels) ** 0.5)
+    assert se > max(made.se for made in single) / 3**0.5  # the runs' luck is more than the items'
 
 
 def test_labels_of_a_part_take_the_judges_bias_out() -> None:

@@ -11,14 +11,16 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
-from perception_r1.compare.checks import normal_quantile
 from perception_r1.compare.contrast import UNTOUCHED, Contrast
 from perception_r1.compare.judges import LEAST_YOUDEN
-from perception_r1.compare.misclassification import JudgeErrors, paired_misclassification_inverse
+from perception_r1.compare.misclassification import CorrectedTable, JudgeErrors, paired_misclassification_inverse
 from perception_r1.compare.pairing import RIGHT
 from perception_r1.compare.pools import Marks, Pool, Run, pools
 from perception_r1.compare.ppi import ppi_paired_difference
+from perception_r1.compare.seeds import item_seed_difference
+from perception_r1.compare.tested import known_in_all, paired
 from perception_r1.compare.words import confidence, interval, signed
 
 LEAST_LABELS = 30  # of items that people labelled in both arms
@@ -29,7 +31,10 @@ Labels = Mapping[tuple[str, str, int], Mapping[str, bool]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:
-    """The corrected version of one raw test of judged perception; cells only where error rates give them."""
+    """The corrected version of one raw test of judged perception; cells only where error rates give them.
+
+    Over seeds `seed` is None and n counts the seeds, as in the raw test.
+    """
 
     method: Method
     benchmark: str
@@ -37,7 +42,7 @@ class Correction:
     first: str
     second: str
     first_condition: str
-    seed: int
+    seed: int | None
     n: int
     labelled: int | None  # items that people labelled in both arms
     raw_difference: float
@@ -107,18 +112,23 @@ def corrections(
 ) -> list[Correction]:
     """Every raw test of perception on the judged benchmarks, put right by each method that there is something for."""
     judging = {p.benchmark: p for p in pools(predictions) if p.benchmark in judged and p.outcome == "all facts right"}
-    raw = [row for row in contrasts if row.outcome == "all facts right" and row.seed is not None and row.n]
+    raw = [row for row in contrasts if row.outcome == "all facts right" and row.n]
     return [
         made for row in raw if row.benchmark in judging for made in _made(row, judging[row.benchmark], errors, labels)
     ]
 
 
 def _made(row: Contrast, pool: Pool, errors: Mapping[str, JudgeErrors], labels: Labels | None) -> Iterator[Correction]:
-    (one, first), (other, second) = _run(pool, row, "first"), _run(pool, row, "second")
-    if made := _by_errors(row, errors.get(row.first), errors.get(row.second), first.facts):
+    one, other = errors.get(row.first), errors.get(row.second)
+    if row.seed is None:
+        if made := _over_seeds(row, pool, one, other):
+            yield made
+        return
+    (before, first), (after, second) = _run(pool, row, "first"), _run(pool, row, "second")
+    if made := _by_errors(row, one, other, first.facts):
         yield made
     if row.condition == row.first_condition == UNTOUCHED:
-        said = [(labels or {}).get((row.benchmark, run.arm, run.seed), {}) for run in (one, other)]
+        said = [(labels or {}).get((row.benchmark, run.arm, run.seed), {}) for run in (before, after)]
         if made := _by_labels(row, pool, first, second, said[0], said[1]):
             yield made
 
@@ -133,25 +143,62 @@ def _run(pool: Pool, row: Contrast, side: Literal["first", "second"]) -> tuple[R
 def _by_errors(
     row: Contrast, one: JudgeErrors | None, other: JudgeErrors | None, facts: NDArray[np.int64]
 ) -> Correction | None:
-    """The corrected cells; groups that repeat widen the items' part of the interval by the design effect.
+    """The corrected cells; groups that repeat widen the items' part of the interval by the design effect."""
+    rates = _of_items(one, other, facts)
+    if not rates:
+        return None
+    cells = [row.a or 0, row.b or 0, row.c or 0, row.d or 0]
+    found, of_items, of_labels = _inverted(cells, *rates, shared=one is other, alpha=row.alpha)
+    se = math.sqrt(of_items * max(1.0, row.design_effect or 1.0) + of_labels)
+    return _correction(row, "error rates", found.difference, se, a=found.a, b=found.c, c=found.b, d=found.d)
 
-    Error rates that were measured once for both arms (one object) are one chance, and only scale the difference: by
-    1 / J. None without error rates, and from a judge that tells an arm's facts no better than chance.
-    """
+
+def _over_seeds(row: Contrast, pool: Pool, one: JudgeErrors | None, other: JudgeErrors | None) -> Correction | None:
+    """The row over seeds put right: items and seeds crossed, as in the raw test, and the labels once for all seeds."""
+    after = [replace(row, seed=run.seed) for run in sorted(pool.runs) if run[:2] == (row.second, row.condition)]
+    marks = [(_run(pool, each, "first")[1], _run(pool, each, "second")[1]) for each in after]
+    rates = _of_items(one, other, marks[0][0].facts)
+    if not rates:
+        return None
+    first, second, groups = known_in_all([paired(pool, each, *both) for each, both in zip(after, marks, strict=True)])
+    cells = [float((x * y).mean()) for x in (first, 1 - first) for y in (second, 1 - second)]
+    found, _, of_labels = _inverted(cells, *rates, shared=one is other, alpha=row.alpha)
+    worth = [1 / (each.sensitivity + each.specificity - 1) for each in rates]
+    clusters = groups.tolist() if row.clusters else None
+    try:
+        chance = item_seed_difference(worth[1] * second - worth[0] * first, clusters, row.alpha)
+    except ValueError:  # nothing varies, or one group is all
+        return None
+    se = math.hypot(chance.se, math.sqrt(of_labels))
+    return _correction(row, "error rates", found.difference, se, df=chance.df * (se / chance.se) ** 4)
+
+
+def _of_items(
+    one: JudgeErrors | None, other: JudgeErrors | None, facts: NDArray[np.int64]
+) -> tuple[JudgeErrors, JudgeErrors] | None:
+    """Both arms' error rates on whole items; None where one's are not known, or no better than chance."""
     if one is None or other is None:
         return None
     first, second = of_all_facts(one, facts), of_all_facts(other, facts)
-    if min(each.sensitivity + each.specificity - 1 for each in (first, second)) < LEAST_YOUDEN:
-        return None
-    cells = [row.a or 0, row.c or 0, row.b or 0, row.d or 0]  # b and c change places: second less first
+    youden = min(each.sensitivity + each.specificity - 1 for each in (first, second))
+    return (first, second) if youden >= LEAST_YOUDEN else None
+
+
+def _inverted(
+    cells: Sequence[float], first: JudgeErrors, second: JudgeErrors, shared: bool, alpha: float
+) -> tuple[CorrectedTable, float, float]:
+    """The table behind the judged one, second less first (its b is the row's c); the items' and the labels' variance.
+
+    Error rates that were measured once for both arms are one chance, and only scale the difference: by 1 / J.
+    """
+    a, b, c, d = cells
+    found = paired_misclassification_inverse([a, c, b, d], second, first, alpha)
     sure_second, sure_first = (replace(each, n_pos=None, n_neg=None) for each in (second, first))
-    found = paired_misclassification_inverse(cells, second, first, row.alpha)
-    of_items = paired_misclassification_inverse(cells, sure_second, sure_first, row.alpha).se ** 2
-    of_labels = found.se**2 - of_items
-    if one is other:
+    of_items = paired_misclassification_inverse([a, c, b, d], sure_second, sure_first, alpha).se ** 2
+    of_labels = max(0.0, found.se**2 - of_items)
+    if shared:
         of_labels = (found.difference / (first.sensitivity + first.specificity - 1)) ** 2 * _youden_variance(first)
-    se = math.sqrt(of_items * max(1.0, row.design_effect or 1.0) + of_labels)
-    return _correction(row, "error rates", found.difference, se, a=found.a, b=found.c, c=found.b, d=found.d)
+    return found, of_items, of_labels
 
 
 def _youden_variance(errors: JudgeErrors) -> float:
@@ -184,8 +231,10 @@ def _by_labels(
     return _correction(row, "people's labels", mean, se, labelled=len(gold), weight=weight)
 
 
-def _correction(row: Contrast, method: Method, difference: float, se: float, **other: Any) -> Correction:
-    half = normal_quantile(row.alpha) * se
+def _correction(
+    row: Contrast, method: Method, difference: float, se: float, df: float = math.inf, **other: Any
+) -> Correction:
+    half = float(-special.stdtrit(df, row.alpha / 2)) * se
     empty = dict.fromkeys(("labelled", "a", "b", "c", "d", "weight"))
     made = Correction(
         method=method,
@@ -194,7 +243,7 @@ def _correction(row: Contrast, method: Method, difference: float, se: float, **o
         first=row.first,
         second=row.second,
         first_condition=row.first_condition,
-        seed=row.seed or 0,
+        seed=row.seed,
         n=row.n,
         raw_difference=row.difference or 0.0,
         raw_low=row.low,
@@ -218,8 +267,9 @@ def _sentence(made: Correction, alpha: float) -> str:
         first, second = f"{first} ({made.first_condition})", f"{second} ({made.condition})"
     elif made.condition != UNTOUCHED:
         where = f"{where} ({made.condition})"
+    when = f"mean of {made.n} seeds" if made.seed is None else f"seed {made.seed}"
     return (
-        f"{where}, seed {made.seed}, {second} against {first}: {signed(made.raw_difference)} points "
+        f"{where}, {when}, {second} against {first}: {signed(made.raw_difference)} points "
         f"as judged, {signed(made.difference)} by {how} ({confidence(alpha)} interval {interval(made.low, made.high)})."
     )
 

@@ -162,15 +162,20 @@ def over_seeds(rows: Sequence[Contrast], seeds: Sequence[Pairs], pool: Pool) -> 
         if not np.array_equal(pairs.asked, seeds[0].asked):
             sides = f"{row.first} and {row.second}: seeds {rows[0].seed} and {row.seed}"
             raise ValueError(_differing(pool, sides, np.setxor1d(pairs.asked, seeds[0].asked)))
+    first, second, groups = known_in_all(seeds)
+    if not len(groups):
+        return None
+    row = _blank(rows, first, second, sum(pairs.left_out for pairs in seeds))
+    return _crossed(_among_seeds(row, (second - first).mean(axis=0)), second - first, groups)
+
+
+def known_in_all(seeds: Sequence[Pairs]) -> tuple[NDArray[np.float64], NDArray[np.float64], Codes]:
+    """Both sides' outcomes on the items that every seed knows (rows items, columns seeds), and the items' groups."""
     shared = seeds[0].item
     for pairs in seeds[1:]:
         shared = np.intersect1d(shared, pairs.item, assume_unique=True)
-    if not len(shared):
-        return None
     first, second = (_matrix(seeds, shared, side) for side in ("first", "second"))
-    groups = seeds[0].group[np.searchsorted(seeds[0].item, shared)]
-    row = _blank(rows, first, second, sum(pairs.left_out for pairs in seeds))
-    return _crossed(_among_seeds(row, (second - first).mean(axis=0)), second - first, groups)
+    return first, second, seeds[0].group[np.searchsorted(seeds[0].item, shared)]
 
 
 def _matrix(seeds: Sequence[Pairs], shared: Codes, side: str) -> NDArray[np.float64]:

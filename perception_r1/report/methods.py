@@ -89,7 +89,7 @@ def corrected(corrections: Sequence[Correction]) -> list[list[str]]:
     return [
         [
             title(made),
-            str(made.seed),
+            "all" if made.seed is None else str(made.seed),
             f"{signed(made.raw_difference)} ({_interval(made.raw_low, made.raw_high)})",
             made.method if made.labelled is None else f"{made.method}, {made.labelled:,} of {made.n:,}",
             NOTHING

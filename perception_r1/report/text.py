@@ -92,7 +92,7 @@ def _put_right(findings: Findings, group: Sequence[Contrast]) -> Iterator[str]:
     if found:
         yield "with the judge's errors taken out"
     for made in found:
-        yield f"{made.seed:>5}{signed(made.difference):>34}{interval(made.low, made.high):>19}  by {made.method}"
+        yield f"{_seed(made.seed):>5}{signed(made.difference):>34}{interval(made.low, made.high):>19}  by {made.method}"
 
 
 def _control(findings: Findings) -> Iterator[str]:
