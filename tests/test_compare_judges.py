@@ -220,6 +220,8 @@ BAD: dict[str, tuple[Any, tuple[Any, ...], str]] = {
     "a negative cell": (paired_misclassification_inverse, ((1, 2, 3, -4), PERFECT, PERFECT), "none negative"),
     "no items": (paired_misclassification_inverse, ((0, 0, 0, 0), PERFECT, PERFECT), "not all 0"),
     "a blind judge": (paired_misclassification_inverse, ((1, 2, 3, 4), JudgeErrors(0.5, 0.5), PERFECT), "nothing"),
+    "no error rates": (paired_misclassification_forward, ((1, 2, 3, 4), PERFECT, 0.9), "second must be JudgeErrors"),
+    "a pair of rates": (paired_misclassification_inverse, ((1, 2, 3, 4), (0.9, 0.9), PERFECT), "first must be Judge"),
     "sideways": (paired_misclassification, ((1, 2, 3, 4), PERFECT, PERFECT, "back"), "known: forward, inverse"),
     "errors above 1": (JudgeErrors, (1.1, 0.9), "sensitivity must"),
     "no labels in an arm": (JudgeErrors, (0.9, 0.9, 0, 5), "n_pos must"),

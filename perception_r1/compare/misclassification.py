@@ -6,7 +6,7 @@ A judge that is kinder to one arm makes equal models differ; each arm has its ow
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -76,6 +76,7 @@ def paired_misclassification_forward(
     cells: Sequence[float], first: JudgeErrors, second: JudgeErrors
 ) -> MisclassifiedTable:
     """The expected observed cells, in the unit of the true ones; the judges err independently given the truth."""
+    _check_errors(first, second)
     seen = np.kron(_mixing(first), _mixing(second)) @ _cells(cells)
     a, b, c, d = (float(cell) for cell in seen)
     return MisclassifiedTable(a, b, c, d, (b - c) / (a + b + c + d))
@@ -88,6 +89,7 @@ def paired_misclassification_inverse(
 
     The interval is the delta method's over items and over the labels of both arms, which must be separate label sets.
     """
+    _check_errors(first, second)
     seen, z = _cells(cells), normal_quantile(between(alpha, "alpha"))
     arms = [(errors, informative(errors.sensitivity, errors.specificity)) for errors in (first, second)]
     true = np.kron(*(np.linalg.inv(_mixing(errors)) for errors, _ in arms)) @ seen
@@ -99,6 +101,12 @@ def paired_misclassification_inverse(
     se = math.sqrt(variance)
     a, b, c, d = (float(cell) for cell in true)
     return CorrectedTable(a, b, c, d, difference, se, difference - z * se, difference + z * se)
+
+
+def _check_errors(*arms: Any) -> None:
+    for errors, name in zip(arms, ("first", "second"), strict=True):
+        if not isinstance(errors, JudgeErrors):
+            raise ValueError(f"{name} must be JudgeErrors(sensitivity, specificity), got {errors!r}")
 
 
 def _cells(cells: Sequence[float]) -> Numbers:
