@@ -201,6 +201,12 @@ def test_labels_of_the_one_run_before_training_serve_every_seed() -> None:
     assert [(each.first, each.seed, each.labelled) for each in found] == [("base", 0, 40), ("base", 1, 40)]
 
 
+def test_labels_of_a_run_that_is_not_there_are_refused() -> None:
+    rows = [*rows_of("accuracy", [True] * 40), *rows_of("perception_r1", [True] * 40)]
+    with pytest.raises(ValueError, match=r"of acuracy, seed 0, on photos, .*known: accuracy, seed 0, on photos; perc"):
+        put_right(rows, {}, labels_of("acuracy", 0, "10" * 20))
+
+
 def test_people_who_saw_everything_need_no_judge() -> None:
     rows = [*rows_of("accuracy", [True] * 40), *rows_of("perception_r1", [True] * 40)]
     labels = {

@@ -112,10 +112,18 @@ def corrections(
 ) -> list[Correction]:
     """Every raw test of perception on the judged benchmarks, put right by each method that there is something for."""
     judging = {p.benchmark: p for p in pools(predictions) if p.benchmark in judged and p.outcome == "all facts right"}
+    asked = {(pool.benchmark, run.arm, run.seed) for pool in judging.values() for run in pool.runs}
+    if labels is not None and (strange := sorted(set(labels) - asked)):
+        said = "{1}, seed {2}, on {0}".format(*strange[0])
+        raise ValueError(f"the labels are of {said}, which is no judged answer; known: {_some_runs(asked)}")
     raw = [row for row in contrasts if row.outcome == "all facts right" and row.n]
     return [
         made for row in raw if row.benchmark in judging for made in _made(row, judging[row.benchmark], errors, labels)
     ]
+
+
+def _some_runs(asked: Collection[tuple[str, str, int]]) -> str:
+    return "; ".join(f"{arm}, seed {seed}, on {benchmark}" for benchmark, arm, seed in sorted(asked)) or "none"
 
 
 def _made(row: Contrast, pool: Pool, errors: Mapping[str, JudgeErrors], labels: Labels | None) -> Iterator[Correction]:
