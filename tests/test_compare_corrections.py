@@ -95,6 +95,11 @@ def test_errors_that_both_arms_share_only_stretch_the_difference() -> None:
     assert found.se == pytest.approx((c / youden).std(), rel=0.03)
 
 
+def test_pairs_that_never_differ_give_no_corrected_interval_of_no_width() -> None:
+    rows = [*rows_of("accuracy", [i < 3 for i in range(12)]), *rows_of("perception_r1", [i < 3 for i in range(12)])]
+    assert put_right(rows, dict.fromkeys(("accuracy", "perception_r1"), JudgeErrors(0.9, 0.9, 50, 50))) == []
+
+
 def test_equal_rates_that_were_measured_apart_are_two_chances() -> None:
     first, second = [i < 100 for i in range(400)], [i < 180 for i in range(400)]
     rows = [*rows_of("accuracy", first), *rows_of("perception_r1", second)]
@@ -186,7 +191,6 @@ def test_labels_speak_of_the_untouched_picture_alone() -> None:
     assert said == [
         "photos, seed 0, perception_r1 against accuracy",
         "photos (none), seed 0, perception_r1 against accuracy",
-        "photos, seed 0, accuracy (full) against accuracy (none)",
         "photos, seed 0, perception_r1 (full) against perception_r1 (none)",
     ]
 

@@ -157,6 +157,8 @@ def _by_errors(
         return None
     cells = [row.a or 0, row.b or 0, row.c or 0, row.d or 0]
     found, of_items, of_labels = _inverted(cells, *rates, shared=one is other, alpha=row.alpha)
+    if of_items < 1e-15:  # no pair differs: an interval of no width would claim certainty
+        return None
     se = math.sqrt(of_items * max(1.0, row.design_effect or 1.0) + of_labels)
     return _correction(row, "error rates", found.difference, se, a=found.a, b=found.c, c=found.b, d=found.d)
 
