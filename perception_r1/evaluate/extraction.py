@@ -28,7 +28,7 @@ _MARKER = re.compile(
     re.IGNORECASE,
 )
 _DRESS = re.compile(r"[\s*_]*")
-_SENTENCE_END = re.compile(r"[.。!?！？](?=\s|$)|\n")
+_SENTENCE_END = re.compile(r"[.。!?！？](?=\s|$)|\n+")
 _DENIAL = re.compile(
     r"\b(?:not|no|neither|nor|never|cannot|wrong|incorrect|except|unlike|rather)\b|n['’]t\b", re.IGNORECASE
 )
@@ -211,7 +211,11 @@ def _marks(said: str, start: int, end: int, choices: Choices) -> list[re.Match[s
 
 def _last_sentence(said: str) -> Span:
     end = len(said.rstrip())
-    return max((stop.end() for stop in _SENTENCE_END.finditer(said, 0, end) if stop.end() < end), default=0), end
+    for start in (max(0, end - LONGEST), 0):  # it is near the end, as a rule
+        stops = [stop.end() for stop in _SENTENCE_END.finditer(said, start, end) if stop.end() < end]
+        if stops:
+            return stops[-1], end
+    return 0, end
 
 
 def _option_text(said: str, choices: Choices) -> Extraction | None:
