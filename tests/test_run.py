@@ -10,9 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import storage
+from perception_r1.records import Prediction
+from perception_r1.table import schema_of
 from perception_r1.world.server import serving
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -131,6 +135,35 @@ def test_a_run_that_is_killed_at_any_moment_ends_in_the_same_artifacts(done: Pat
     _, err = run.communicate()
     assert run.returncode == 0, err[-3000:]
     assert digests(tmp_path) == digests(done)
+
+
+@pytest.mark.timeout(300)
+def test_an_evaluation_that_is_killed_asks_again_only_what_has_no_file_yet(done: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(done, tmp_path / "copy")
+    before = digests(folder).keys()
+    more = ["--set", "evaluate.items=100", "--set", "train.at_once=1"]
+    words = ["evaluate", *QUICK[1:], *SMALLER, *more, "--no-prefect"]
+    run = perception_r1(folder, *words)
+    there: list[Path] = []
+    while not there and run.poll() is None:
+        time.sleep(0.01)
+        there = list((folder / ".perception-r1" / "work").glob("*/predictions/*.parquet"))
+    os.kill(run.pid, signal.SIGKILL)
+    assert run.communicate() is not None and run.returncode == -signal.SIGKILL
+    (kept,) = {path.parent for path in there}
+    time.sleep(1)  # its child ends with it
+    for path in kept.glob("*.parquet"):
+        rows = pq.read_table(path).to_pylist()
+        pq.write_table(pa.Table.from_pylist([row | {"response": "kept"} for row in rows], schema_of(Prediction)), path)
+    marked = len(list(kept.glob("*.parquet")))
+    run = perception_r1(folder, *words)
+    _, err = run.communicate()
+    assert run.returncode == 0, err[-3000:]
+    store = storage.open_store(folder / ".perception-r1")
+    new = [version for version in digests(folder).keys() - before if version.startswith("predictions/")]
+    rows = [row for version in new for row in store.get(store.at(version)).to_pylist()]
+    shards = {(row["model"], row["condition"]): row["response"] == "kept" for row in rows}
+    assert sum(shards.values()) == marked and len(shards) > marked
 
 
 @pytest.mark.timeout(300)
