@@ -281,6 +281,36 @@ def test_of_a_local_copy_one_row_group_is_in_memory_at_a_time(tmp_path: Path) ->
     assert max(held) < 8 * one
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        pytest.param("[1, 2]", "a line that is no object", id="a-list"),
+        pytest.param('{"id": "1", "question": null, "answer": "4"}', "row 0: it asks nothing", id="no-question"),
+        pytest.param('{"id": "1", "question": "?", "answer": "4", "choices": "3 4"}', "choices is '3 4'", id="text"),
+    ],
+)
+def test_a_row_that_is_not_as_it_should_be_is_refused_by_name(line: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text(line + "\n")
+    with pytest.raises((BadProblem, ConfigError), match=told):
+        list(BENCHMARKS["text_only"].items(0, 0, Data(path=str(tmp_path / "mine.jsonl"), rows=1)))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("metadata", "x", "row 0: the row is not laid out"),
+        ("answer_type", "flot", "row 0: the answer type 'flot' is unknown"),
+    ],
+)
+def test_a_column_of_another_type_is_told_by_its_row(column: str, value: str, told: str, tmp_path: Path) -> None:
+    data = laid_out(mathvista.DATA, tmp_path)
+    (file,) = tmp_path.rglob("*.parquet")
+    rows = [{**row, column: value} for row in pq.read_table(file).to_pylist()]
+    pq.write_table(pa.Table.from_pylist(rows), file)
+    with pytest.raises(BadProblem, match=told):
+        list(mathvista.items(0, 0, data))
+
+
 def test_mmmu_has_thirty_subjects_in_six_disciplines() -> None:
     assert len(mmmu.DISCIPLINE_OF) == 30 and len(mmmu.DISCIPLINES) == 6
 

@@ -12,10 +12,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from perception_r1.benchmarks.item import Item
 from perception_r1.errors import BadProblem, ConfigError
+from perception_r1.prompt import MARK
+from perception_r1.records import AnswerType
 from perception_r1.sections import Data
 
 MOVING = ("main", "master", "HEAD", "latest")  # revisions that may hold other rows tomorrow
@@ -74,7 +76,10 @@ class Line:
 
     def texts(self, column: str) -> tuple[str, ...]:
         """A column that is a list of texts."""
-        return tuple(str(value).strip() for value in self.row.get(column) or ())
+        values = self.row.get(column)
+        if values is not None and not isinstance(values, list):
+            raise BadProblem(f"{self.where}: {column} is {str(values)[:40]!r}; expected a list")
+        return tuple(str(value).strip() for value in values or ())
 
 
 def drawn(dataset: Dataset, item: Callable[[Line], Item], limit: int, seed: int, data: Data) -> Iterator[Item]:
@@ -83,7 +88,7 @@ def drawn(dataset: Dataset, item: Callable[[Line], Item], limit: int, seed: int,
     share = limit / (data.rows or sum(part.rows for part in parts)) if limit else 1.0
     seen: set[str] = set()
     for line in lines(dataset, data):
-        made = item(line)
+        made = _made(item, line)
         if made.problem.id in seen:
             raise BadProblem(
                 f"{line.where}: the id {made.problem.id!r} was there before; ids pair the models' responses"
@@ -91,6 +96,20 @@ def drawn(dataset: Dataset, item: Callable[[Line], Item], limit: int, seed: int,
         seen.add(made.problem.id)
         if _fraction(seed, made.problem.group) < share:
             yield made
+
+
+def _made(item: Callable[[Line], Item], line: Line) -> Item:
+    """The item of a row; raises BadProblem where it cannot be one."""
+    try:
+        made = item(line)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BadProblem(f"{line.where}: the row is not laid out as it should be: {error}") from error
+    if not made.problem.question.replace(MARK, "").strip():
+        raise BadProblem(f"{line.where}: it asks nothing")
+    if made.problem.answer_type not in get_args(AnswerType):
+        known = ", ".join(get_args(AnswerType))
+        raise BadProblem(f"{line.where}: the answer type {made.problem.answer_type!r} is unknown; known: {known}")
+    return made
 
 
 def _fraction(seed: int, group: str) -> float:
@@ -186,7 +205,10 @@ def _tsv(path: Path) -> Iterator[Row]:
 def _jsonl(path: Path) -> Iterator[Row]:
     try:
         with path.open(encoding="utf-8") as file:
-            yield from (json.loads(line) for line in file if line.strip())
+            for row in (json.loads(line) for line in file if line.strip()):
+                if not isinstance(row, dict):
+                    raise ConfigError(f"{path} has a line that is no object: {str(row)[:40]}")
+                yield row
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read as JSON lines: {error}") from None
 
