@@ -65,6 +65,39 @@ def test_json_lines_name_pictures_beside_them(tmp_path: Path) -> None:
     assert (second.id, second.images) == ("7", (PNG, PNG))
 
 
+def test_a_picture_that_is_marked_as_turned_is_turned(tmp_path: Path) -> None:
+    marks = Image.Exif()
+    marks[0x0112] = 6
+    for kind in ("JPEG", "PNG"):
+        turned = picture(kind, size=(40, 10), exif=marks)
+        (only,) = load_problems(parquet(tmp_path, {**ROW, "images": [{"bytes": turned, "path": None}]}))
+        assert Image.open(io.BytesIO(only.images[0])).size == (10, 40)
+        assert not Image.open(io.BytesIO(only.images[0])).getexif()
+
+
+def test_what_is_see_through_lies_on_white_and_what_is_not_stays_as_it_is(tmp_path: Path) -> None:
+    clear, solid = io.BytesIO(), picture(mode="RGBA")
+    Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(clear, "PNG")
+    opaque = io.BytesIO()
+    Image.new("RGBA", (4, 4), (9, 9, 9, 255)).save(opaque, "PNG")
+    for data in (clear.getvalue(), solid):
+        (only,) = load_problems(parquet(tmp_path, {**ROW, "images": [{"bytes": data, "path": None}]}))
+        assert Image.open(io.BytesIO(only.images[0])).convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+    (only,) = load_problems(parquet(tmp_path, {**ROW, "images": [{"bytes": opaque.getvalue(), "path": None}]}))
+    assert only.images[0] == opaque.getvalue()
+
+
+def test_sixteen_bits_a_colour_are_refused(tmp_path: Path) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head, rows = struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0), (b"\0" + b"\x12\x34" * 6) * 2
+    deep = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    refusals: list[Refusal] = []
+    assert not list(load_problems(parquet(tmp_path, {**ROW, "images": [{"bytes": deep, "path": None}]}), refusals))
+    assert "16 bits a colour" in refusals[0].reason
+
+
 def test_the_id_0_is_an_id_and_nan_is_nothing(tmp_path: Path) -> None:
     nan = float("nan")
     first, second = load_problems(jsonl(tmp_path, {**LINE, "id": 0}, {**LINE, "id": nan, "source": nan, "group": nan}))

@@ -1,5 +1,7 @@
 """Pictures as they come with a row: opened, checked, and PNG or JPEG when they leave; everything else says why not.
 
+Whoever sees one must see the same: what a mark only tells to turn is turned, and what is see-through lies on white.
+
 A picture is bytes, {"bytes": …}, a data URI, or (in a folder of pictures) a path that stays inside the folder.
 """
 
@@ -16,6 +18,7 @@ from perception_r1.errors import BadProblem
 MOST_PIXELS = 50_000_000  # a picture of a few kilobytes can unpack to gigabytes
 MOST_BYTES = 64 << 20
 MODES = {"1", "L", "LA", "P", "RGB", "RGBA"}  # others lose what they show when they are turned into RGB
+ORIENTATION = 0x0112  # of EXIF
 AS_THEY_ARE = {"PNG", "JPEG"}
 EXTENSIONS = {
     ".png": {"PNG"}, ".jpg": {"JPEG", "MPO"}, ".jpeg": {"JPEG", "MPO"}, ".gif": {"GIF"}, ".bmp": {"BMP", "DIB"},
@@ -95,7 +98,7 @@ def _opened(data: bytes, name: str, where: str) -> bytes:
         ):
             _check(image, name, where)
             image.load()
-            return data if image.format in AS_THEY_ARE else _as_png(image)
+            return data if image.format in AS_THEY_ARE and _is_plain(image) else _as_png(image)
     except UnidentifiedImageError:  # its message names an address in memory, another one in each run
         raise BadProblem(f"{where}: does not open: {name or 'it'} is no picture; leave it out") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -110,6 +113,8 @@ def _check(image: Any, name: str, where: str) -> None:
         raise BadProblem(f"{where}: {image.width} x {image.height} pixels {told}")
     if image.mode not in MODES:
         raise BadProblem(f"{where}: a picture of mode {image.mode}; convert it to RGB")
+    if image.format == "PNG" and any(";16" in str(tile.args) for tile in image.tile):
+        raise BadProblem(f"{where}: a picture of 16 bits a colour; convert it to 8")
     if getattr(image, "n_frames", 1) > 1:
         raise BadProblem(f"{where}: an animation of {image.n_frames} pictures; choose one")
     extension = PurePath(name).suffix.lower()
@@ -117,7 +122,20 @@ def _check(image: Any, name: str, where: str) -> None:
         raise BadProblem(f"{where}: {PurePath(name).name!r} is no {extension} but {image.format}; rename it")
 
 
+def _is_plain(image: Any) -> bool:
+    """Whether it looks the same to who knows nothing of turning and of transparency."""
+    if image.getexif().get(ORIENTATION, 1) != 1:
+        return False
+    return not image.has_transparency_data or image.convert("RGBA").getextrema()[3][0] == 255
+
+
 def _as_png(image: Any) -> bytes:
+    from PIL import Image, ImageOps
+
     data = io.BytesIO()
-    image.convert("RGB").save(data, "PNG")
+    upright = ImageOps.exif_transpose(image)
+    if upright.has_transparency_data:
+        seen = upright.convert("RGBA")
+        upright = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
+    upright.convert("RGB").save(data, "PNG")
     return data.getvalue()
