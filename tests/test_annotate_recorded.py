@@ -6,7 +6,7 @@ import pytest
 
 from perception_r1 import sections
 from perception_r1.annotate.arithmetic import follows
-from perception_r1.annotate.context import clauses, is_concluded
+from perception_r1.annotate.context import clauses, is_concluded, worked_out
 from perception_r1.annotate.extract import Found
 from perception_r1.annotate.hygiene import clean
 from perception_r1.annotate.statements import key_of
@@ -39,6 +39,7 @@ def test_the_recorded_set_is_what_it_should_be() -> None:
     [
         pytest.param("cot.txt", 0.95, 0.95, id="that-the-rules-were-made-from"),
         pytest.param("later.txt", 0.90, 0.95, id="that-they-were-made-more-general-with"),
+        pytest.param("dev.txt", 0.50, 0.95, id="that-say-no-therefore"),
         pytest.param("locked.txt", 0.70, 0.95, id="that-no-rule-was-made-from"),
     ],
 )
@@ -80,6 +81,41 @@ def test_an_unseen_number_behind_reasoning_that_follows_from_those_before_it_is_
     assert not is_concluded(key_of("Angle B is 60"), told)
     listed = clauses("Bar A is 4. Bar B is 6. Bar C is 10.")
     assert not is_concluded(key_of("Bar C is 10"), listed), "without reasoning it was seen"
+
+
+@pytest.mark.parametrize(
+    ("thought", "answer", "made"),
+    [
+        pytest.param("OA is 10. AM is 8 long. The remaining leg OM is 6.", 6, {6}, id="the-answer"),
+        pytest.param(
+            "A is 3 cm off. B is 4 cm off. The whole road is 7 cm. In reality this is 49 km.",
+            49,
+            {7, 49},
+            id="on-the-way",
+        ),
+        pytest.param(
+            "A is 3 cm off. B is 4 cm off. The whole road is 7 cm. In reality this is 49 km.", 3, set(), id="read-off"
+        ),
+        pytest.param("Class A has 24, B has 31, C has 55 pupils.", 55, set(), id="listed"),
+        pytest.param("Bar A: 24. Bar B: 31. Bar C: 55.", 55, set(), id="bare"),
+        pytest.param(
+            "R is 4 ohm here. S is 6 ohm here. The battery is 20 volt. Both are 10 ohm.", 10, {10}, id="unneeded"
+        ),
+        pytest.param("OA is 10. AM is 8 long. The leg OM is labelled 6.", 6, set(), id="seen"),
+        pytest.param(" ".join(f"The thing n{n} is {n} long." for n in range(3, 2000)), 1999, None, id="long"),
+    ],
+)
+def test_the_end_of_a_thought_that_follows_from_its_beginning_is_worked_out(
+    thought: str, answer: float, made: set[float] | None
+) -> None:
+    found = worked_out(clauses(thought), frozenset(), frozenset({float(answer)}))
+    assert made is None or found == made
+
+
+def test_a_unit_that_nobody_knows_does_not_hide_a_deduction() -> None:
+    said = clauses("An der Spitze A steht 40. BC hat die Länge 7. Der Rest von 140 Gon bleibt beiden.")
+    assert is_concluded(key_of("Der Rest ist 140 Gon"), said, made=frozenset({140.0}))
+    assert not is_concluded(key_of("Der Rest ist 140 Gon"), said)
 
 
 def test_a_statement_of_the_question_is_named_as_such() -> None:

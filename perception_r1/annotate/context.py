@@ -36,6 +36,9 @@ SENTENCES = re.compile(r"\n+|(?<=[.;!?])(?!\d)\s+|[。；！？]|(?<=\d)\s+(?=[A
 COMMAS = re.compile(r"(?<!\d),(?!\d{3})\s*(?![^()]*\))|(?<=\d),\s+(?![^()]*\))|，|、|(?<=\w):\s|(?<=므로)\s|(?<=ので)")
 EXPRESSION = re.compile(r"\d*[a-z]\s*[-+−]\s*\d+(?:\.\d+)?\b(?!\s*[=≈])")  # 3x + 5 says nothing of a 5
 LONGEST = 1_000  # of a sentence, in characters: what is longer is no sentence, and the patterns take their time with it
+BARE = 1  # words beside its numbers: "Bar C is 9" lists what is seen
+SEEN_FIRST = 2  # numbers, before anything can be worked out from them
+LAST = 8  # clauses with which numbers come in, at which one looks: an end is short, and looking takes its time
 ENOUGH = 0.75  # of a fact's words, for a clause to be about it
 
 
@@ -71,13 +74,21 @@ def answers(text: str) -> frozenset[float]:
 
 
 def is_concluded(
-    key: Key, said: list[Clause], asked: frozenset[float] = frozenset(), ends: frozenset[float] = frozenset()
+    key: Key,
+    said: list[Clause],
+    asked: frozenset[float] = frozenset(),
+    ends: frozenset[float] = frozenset(),
+    made: frozenset[float] = frozenset(),
 ) -> bool:
     """Whether every clause that says it concludes it; not so where none does, and nothing can be told.
 
-    `asked` are the numbers of the question, which one may reckon with, `ends` those of the answer.
+    `asked` are the numbers of the question, which one may reckon with, `ends` those of the answer, `made` those that
+    are worked_out.
     """
-    if isinstance(key, Quantity) and (_is_reckoned(key.number, said) or _follows(key.number, said, asked, ends)):
+    numbers = frozenset({key.number}) if isinstance(key, Quantity) else _numbers(key.content)
+    if len(numbers) == 1 and any(_is_reckoned(one, said) or _follows(one, said, asked, ends) for one in numbers):
+        return True  # also "Angle B has 70 gradi": a unit that nobody knows makes words of a quantity
+    if numbers & made and numbers <= made | asked | {1.0}:  # "One box weighs 4"
         return True
     about = _about_number(key, said) if isinstance(key, Quantity) else _about_words(frozenset(key.content), said)
     return bool(about) and all(clause.concludes for clause in about)
@@ -100,6 +111,51 @@ def _follows(number: float, said: list[Clause], asked: frozenset[float], ends: f
         return False
     before = asked.union(*(clause.mentioned for clause in said[: first + 1])) - {number}
     return number in ends or follows(number, before)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What comes in with a clause, what was there before, and whether it can have been worked out from that."""
+
+    fresh: frozenset[float]
+    known: frozenset[float]
+    follows: bool
+
+
+def worked_out(said: list[Clause], asked: frozenset[float], ends: frozenset[float]) -> frozenset[float]:
+    """The numbers that a chain of thought ends in, once all that comes in follows from what was there before.
+
+    Those are the answer, what comes in behind it, and what one cannot do without on the way to it. Nothing where the
+    answer is not among them: then it was read off.
+    """
+    found = frozenset[float]()
+    later: list[_Step] = []
+    for step in reversed(_steps(said, asked)):
+        if not step.follows:
+            break
+        is_needed = any(not follows(one, after.known - step.fresh) for after in later for one in after.fresh)
+        if step.fresh & ends or not found & ends or is_needed:
+            found |= step.fresh
+            later.append(step)
+    return found if found & ends else frozenset()
+
+
+def _steps(said: list[Clause], asked: frozenset[float]) -> list[_Step]:
+    """The last clauses with which numbers come in; what is seen, and a sentence that lists, is no calculation."""
+    coming: list[tuple[Clause, frozenset[float], frozenset[float]]] = []
+    known = asked
+    for clause in said:
+        if fresh := clause.mentioned - known:
+            coming.append((clause, fresh, known))
+            known |= fresh
+    steps: list[_Step] = []
+    listing = frozenset[str]()
+    for clause, fresh, known in coming[-LAST:]:
+        is_bare = len(clause.words) - len(clause.mentioned) <= BARE
+        may = len(known - asked) >= SEEN_FIRST and not (clause.sees or is_bare or clause.sentence == listing)
+        steps.append(_Step(fresh, known, may and all(follows(number, known) for number in fresh)))
+        listing = listing if steps[-1].follows else clause.sentence
+    return steps
 
 
 def _about_number(key: Quantity, said: list[Clause]) -> list[Clause]:

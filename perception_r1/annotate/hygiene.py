@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from perception_r1 import sections
-from perception_r1.annotate.context import Clause, answers, clauses, is_concluded
+from perception_r1.annotate.context import Clause, answers, clauses, is_concluded, worked_out
 from perception_r1.annotate.extract import Found
 from perception_r1.annotate.statements import NUMBER, Key, Quantity, key_of, words_of
 from perception_r1.annotate.wording import (
@@ -198,10 +198,11 @@ def deduced(problem: Problem, facts: list[Fact], told: Mapping[str, Told]) -> di
     numbers = [fact.key for fact in facts if isinstance(fact.key, Quantity)]
     known = {name for fact in facts if any(map(NUMBER.fullmatch, words_of(fact.text))) for name in _names(fact.key)}
     asked = frozenset(float(word) for word in words_of(problem.question) if NUMBER.fullmatch(word))
+    made = {name: worked_out(one.clauses, asked, one.ends) for name, one in told.items()}
     return {
         fact.key: "deduction"
         for fact in facts
-        if _says_so(fact, numbers) or _is_comparison(fact, known, numbers) or _came_to(fact, told, asked)
+        if _says_so(fact, numbers) or _is_comparison(fact, known, numbers) or _came_to(fact, told, asked, made)
     }
 
 
@@ -233,12 +234,14 @@ def _may_be_general(fact: Fact) -> bool:
     return not isinstance(fact.key, Quantity) or fact.key.number in GENERAL or abs(fact.key.number) <= FEW
 
 
-def _came_to(fact: Fact, told: Mapping[str, Told], asked: frozenset[float]) -> bool:
+def _came_to(
+    fact: Fact, told: Mapping[str, Told], asked: frozenset[float], made: Mapping[str, frozenset[float]]
+) -> bool:
     """Whether most of the trajectories that say it conclude it."""
     if SEES.search(fact.text):
         return False
-    said = [told.get(trajectory, NOTHING) for trajectory in fact.trajectories]
-    concluded = sum(is_concluded(fact.key, one.clauses, asked, one.ends) for one in said)
+    said = [(told.get(name, NOTHING), made.get(name, frozenset[float]())) for name in fact.trajectories]
+    concluded = sum(is_concluded(fact.key, one.clauses, asked, one.ends, by_one) for one, by_one in said)
     return 2 * concluded > len(fact.trajectories)
 
 
