@@ -51,3 +51,11 @@ def test_the_cost_is_shown_beside_the_papers() -> None:
 
 def test_what_asked_no_model_costs_nothing() -> None:
     assert beside_the_paper([], 100).startswith("No model was asked")
+
+
+def test_what_a_data_set_says_loads_nothing_from_anywhere() -> None:
+    evil = Problem(
+        "![x](http://evil)", problem(1).images, "<image>![x](http://evil)\n# A", "5", "integer", "s", "g", "train"
+    )
+    facts = [Annotation("a", evil.id, "[AB](http://evil) is 5.", "length", 1, 1, "", "m")]
+    assert not re.search(r"\]\(http", page([("problems", 1)], [], [evil], 1, facts))

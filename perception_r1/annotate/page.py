@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from perception_r1.annotate.usage import Usage, beside_the_paper
 from perception_r1.records import Annotation, Problem
 
 EXAMPLES = 12
+MARKS = re.compile(r"[\\`*_\[\]()~|!]")
 SIDE = 256  # of a thumbnail, in pixels: the page is stored by the server, whole
 
 
@@ -46,26 +48,29 @@ def _spread(problems: Iterable[Problem], facts: Mapping[str, Sequence[Annotation
 
 def _example(problem: Problem, facts: Sequence[Annotation]) -> str:
     """One problem: its pictures, the question, what was kept and what was dropped."""
-    pictures = " ".join(_image(thumbnail(image), "image/png", problem.id) for image in problem.images)
-    question = html.escape(problem.question.replace("<image>", " ").strip())
+    pictures = " ".join(_image(thumbnail(image), "image/png", "the picture") for image in problem.images)
+    question = _plain(problem.question.replace("<image>", " "))
     kept = [
-        f"- {html.escape(one.text)} *({one.type}, {one.support} of {one.trajectories})*"
-        for one in facts
-        if not one.dropped
+        f"- {_plain(one.text)} *({one.type}, {one.support} of {one.trajectories})*" for one in facts if not one.dropped
     ]
-    lost = [f"- ~~{html.escape(one.text)}~~ {html.escape(one.dropped)}" for one in facts if one.dropped]
+    lost = [f"- ~~{_plain(one.text)}~~ {_plain(one.dropped)}" for one in facts if one.dropped]
     return "\n".join(
         [
-            f"### {html.escape(problem.id)}",
+            f"### {_plain(problem.id)}",
             "",
             pictures,
             "",
-            f"**{question}**  {html.escape(problem.answer)}",
+            f"**{question}**  {_plain(problem.answer)}",
             "",
             *kept,
             *lost,
         ]
     )
+
+
+def _plain(text: str) -> str:
+    """The text on one line, as no Markdown and no HTML: what a data set or a model says loads nothing from anywhere."""
+    return MARKS.sub(r"\\\g<0>", html.escape(" ".join(text.split())))
 
 
 def thumbnail(image: bytes, side: int = SIDE) -> bytes:
