@@ -121,6 +121,12 @@ def test_what_is_no_answer_is_no_gold(tmp_path: Path, answer: Any, told: str) ->
     assert told in refusals[0].reason
 
 
+def test_a_reason_quotes_no_more_of_a_row_than_one_can_read(tmp_path: Path) -> None:
+    refusals: list[Refusal] = []
+    assert not list(load_problems(jsonl(tmp_path, {**LINE, "answer": "x" * 100_000}), refusals))
+    assert len(refusals[0].reason) == 500
+
+
 def test_a_list_is_the_answer_where_a_list_is_asked_for(tmp_path: Path) -> None:
     (only,) = load_problems(jsonl(tmp_path, {**LINE, "answer": [5, 6], "answer_type": "list"}))
     assert only.answer_type == "list"

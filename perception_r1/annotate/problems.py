@@ -27,6 +27,7 @@ from perception_r1.world import charts
 
 MARK = "<image>"
 REQUIRED = ("images", "question", "answer")
+LONGEST = 500  # of a reason, in characters: it may quote a row
 LETTERS = "ABCDEFGHIJ"
 SPLITS: dict[str, Split] = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -135,7 +136,7 @@ class _Reader:
                 if self._wanted(split := self._split(row)):
                     yield self._taken(row, name, split)
             except BadProblem as reason:
-                yield Refusal(where, _writable(name), _writable(str(reason)))
+                yield Refusal(where, _writable(name), _writable(str(reason))[:LONGEST])
 
     def _held(self, row: Row, field: str) -> Any:
         value = row.get(getattr(self._columns, field))
