@@ -12,10 +12,11 @@ from perception_r1.errors import ConfigError, PerceptionError, TrainingFailed
 from perception_r1.judges import open_judge
 from perception_r1.models import open_model, open_processor
 from perception_r1.sections import Endpoint
-from perception_r1.train import base, checkpoints, data, parts, preflight
+from perception_r1.train import base, checkpoints, data, parts, preflight, shares
 from perception_r1.train.judging import patient
 from perception_r1.train.memory import advice, is_out_of_memory
 from perception_r1.train.server import policy_server
+from perception_r1.train.settings import config
 from perception_r1.train.spec import RunSpec
 from perception_r1.train.trainer import PerceptionTrainer
 
@@ -70,10 +71,13 @@ def _went_on(spec: RunSpec, folder: Path, checkpoint: Path | None, processor: An
     judge = open_judge(patient(asked, spec.train), spec.judging, spec.verdicts) if asked else None
     if judge and asked and asked.base_url:
         preflight.check_judge(judge)
+    # first: who waits for whom how long is set up with it, and DeepSpeed's sharing out of weights while they are read
+    settings = config(spec, processor)
     trainer = PerceptionTrainer(
         spec,
         judge,
         processor,
+        settings,
         model=_opened(spec, folder, checkpoint),
         train_dataset=data.dataset(spec, processor),
         peft_config=_lora(spec),
@@ -93,7 +97,10 @@ def _opened(spec: RunSpec, folder: Path, checkpoint: Path | None) -> Any:
     """
     lora = spec.train.lora
     where = folder if lora.rank else checkpoint or folder
-    model = open_model(where, bf16=spec.train.bf16 and bool(lora.rank), quantize=lora.quantize)
+    if shares.are_given(spec.train, os.environ):
+        model = shares.shapes(where)
+    else:
+        model = open_model(where, bf16=spec.train.bf16 and bool(lora.rank), quantize=lora.quantize)
     parts.freeze(model, spec.train.freeze)
     return base.opened_under(model, folder)
 

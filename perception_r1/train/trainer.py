@@ -34,10 +34,10 @@ from perception_r1.train.spec import RunSpec
 class PerceptionTrainer(GRPOTrainer):  # type: ignore[misc, unused-ignore]
     """GRPO on the weighted sum of the recipe's rewards."""
 
-    def __init__(self, spec: RunSpec, judge: Judge | None, processor: Any, **rest: Any) -> None:
+    def __init__(self, spec: RunSpec, judge: Judge | None, processor: Any, args: Any = None, **rest: Any) -> None:
         self.spec, self.judge = spec, judge
         super().__init__(
-            args=config(spec, processor), processing_class=processor, reward_funcs=[combined_reward], **rest
+            args=args or config(spec, processor), processing_class=processor, reward_funcs=[combined_reward], **rest
         )
         if (given := self.accelerator.num_processes) != spec.train.processes:
             raise TrainingFailed(
