@@ -213,6 +213,10 @@ def test_the_papers_settings_reach_the_trainer() -> None:
     }  # fmt: skip
     assert paper.perception_rule == "recall"
     assert paper.launch == "fsdp2" and paper.generate_with == "vllm_colocate"
+    assert (1442 - paper.watch.problems) % paper.prompts_per_step == 0, (
+        "what is held out is what an episode leaves over"
+    )
+    assert paper.steps % paper.watch.every == 0 and not paper.watch.stop, "the last step is looked at"
 
 
 def test_pictures_marks_are_banned_where_vllm_generates(tmp_path: Path) -> None:
