@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 
-from flows import prefect_api, stage_commands
+from flows import prefect_api, services, stage_commands
 from flows.processes import RUN, Service, ServicesError, end, is_running, log_end, spawn, stray_servers
 from flows.provision import AUTOMATION
 from flows.service_commands import down, status, up
@@ -147,6 +147,21 @@ def test_up_runs_a_deployment_and_down_leaves_no_process(home: Path) -> None:
     assert [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
     assert server_url(home) is None
     assert typed(down).output == "Nothing was running.\n"
+
+
+def test_a_worker_has_no_limit_beside_that_of_its_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one, Prefect's worker ends itself when a run that crashed is retried before its place was given back."""
+    commands = []
+
+    def spawned(name: str, command: list[str], environment: dict[str, str], log: Path) -> Service:
+        commands.append(command)
+        return Service(name, 0, 0.0, str(log))
+
+    monkeypatch.setattr(services, "spawn", spawned)
+    monkeypatch.setattr(services, "_await_worker", lambda services, pool: None)
+    services._with_workers(tmp_path, {}, Services("http://127.0.0.1:9"), silent, ExitStack())
+    assert [command[command.index("--pool") + 1] for command in commands] == list(prefect_api.POOLS)
+    assert not any("--limit" in command for command in commands)
 
 
 @pytest.mark.timeout(120)
