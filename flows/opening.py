@@ -13,6 +13,7 @@ from perception_r1.evaluate.conditions import captions_of
 from perception_r1.evaluate.demonstrations import bank
 from perception_r1.evaluate.perceived import annotated, stored
 from perception_r1.sections import PINNED, Config, Evaluate
+from perception_r1.wire.transport import address
 from storage import Store, open_store
 from tasks.job import Job, command_of
 from tasks.pages import with_prefect
@@ -37,8 +38,11 @@ def opened(
 
 def check_needs(config: Config, stage: str, store: Store, elsewhere: bool = False) -> None:
     """Looks for what the stage will need beside its configuration; raises ConfigError, or NotFound."""
-    for _, endpoint in asked(config, stage):
-        key_of(config.endpoints[endpoint])
+    for _, name in asked(config, stage):
+        endpoint = config.endpoints[name]
+        key_of(endpoint)
+        if endpoint.base_url:
+            address(endpoint)
     if stage in ("run", "evaluate"):
         _readable(config.evaluate, store)
         if config.evaluate.generate_with == "vllm" and not elsewhere and find_spec("vllm") is None:

@@ -39,6 +39,11 @@ def test_a_key_that_is_not_there_is_missed_before_a_server_is_started(
         cli.main(words, standalone_mode=False)
 
 
+def test_an_address_that_is_none_is_missed_before_anything_is_done(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="base_url of qwen is 'localhost:8002/v1'; it must be like http://"):
+        at("run", tmp_path, "endpoints.judge={model='qwen', base_url='localhost:8002/v1'}")
+
+
 def test_a_worker_needs_the_keys_of_its_own_stage_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JUDGE_KEY", raising=False)
     for stage in ("annotate", "evaluate", "compare", "report"):
