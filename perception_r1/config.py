@@ -72,9 +72,10 @@ def _parsed(override: str) -> dict[str, Any]:
     if not equals or not all(part.strip() for part in path.split(".")):
         raise ConfigError(f"--set expects stage.field=value, got {override!r}")
     try:
-        nested: Any = tomllib.loads(f"x = {value}")["x"]
+        said = tomllib.loads(f"x = {value}")
     except tomllib.TOMLDecodeError:
-        nested = value
+        said = {}
+    nested: Any = said["x"] if len(said) == 1 else value  # a second line would be dropped without a word
     for part in reversed(path.split(".")):
         nested = {part.strip(): nested}
     return dict(nested)

@@ -127,6 +127,7 @@ def test_a_profile_changes_what_it_names_and_nothing_else() -> None:
         ),
         pytest.param("name='a b'", "name = 'a b'", id="name"),
         pytest.param("train.steps", "--set expects stage.field=value", id="no-value"),
+        pytest.param("train.steps=3\ntrain.save_every=1", "train.steps = '3\\ntrain", id="two-lines"),
     ],
 )
 def test_what_is_wrong_is_named_with_the_remedy(override: str, told: str) -> None:
