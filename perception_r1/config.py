@@ -133,6 +133,9 @@ def _check(config: Config, path: Path) -> None:
 Refusals = Iterator[tuple[str, str]]
 
 
+SEEDS = 2**32  # numpy takes no more, and so does transformers
+
+
 def _lists(config: Config) -> Refusals:
     """What has to be there, and only once."""
     lists: dict[str, list[Any]] = {
@@ -145,6 +148,8 @@ def _lists(config: Config) -> Refusals:
     for place, values in lists.items():
         if not values or len(set(values)) < len(values):
             yield place, f"at least one, each once; got {values}"
+    if (largest := max(config.train.seeds)) >= SEEDS:
+        yield "train.seeds", f"{largest} is too large; a seed is below 2**32 = {SEEDS}"
     if config.evaluate.conditions[:1] != ("full",):
         yield "evaluate.conditions", "the first is 'full': the others are compared with it"
 

@@ -99,6 +99,7 @@ def test_a_profile_changes_what_it_names_and_nothing_else() -> None:
         pytest.param("train={iterations=3, save_every=20}", "a multiple of 3", id="between-generations"),
         pytest.param("train={processes=16, redraws=1, machines=16}", "a multiple of processes", id="groups-across"),
         pytest.param("train={processes=2, machines=3}", "cannot be spread evenly", id="machines"),
+        pytest.param("train.seeds=[0, 4294967296]", "4294967296 is too large; a seed is below 2**32", id="seed"),
         pytest.param("train.keep=1", "greater than or equal to 2", id="last-checkpoint"),
         pytest.param("compare.contrasts=[['base', 'acuracy']]", "did you mean accuracy?", id="contrast-of-no-arm"),
         pytest.param("compare.contrasts=[['accuracy', 'base']]", "before training comes first", id="contrast-turned"),
