@@ -195,14 +195,26 @@ def test_replies_that_leave_something_out_are_unhealthy_and_asked_again() -> Non
     assert (counts.unhealthy, counts.asked_again, counts.unread, counts.asked) == (2, 1, 3, 3)
 
 
-def test_a_row_that_is_damaged_costs_no_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        pytest.param('{"Bar A', "cannot be read", id="half"),
+        pytest.param('{"Bar A is 7.": "suppoRted"}', "holds a row that is no verdicts", id="another-letter"),
+        pytest.param('{"Bar A is 7.": ["yes", ""]}', "holds a row that is no verdicts", id="no-verdict"),
+        pytest.param('{"Bar A is 7.": 7}', "holds a row that is no verdicts", id="a-number"),
+        pytest.param("[]", "holds a row that is no verdicts", id="a-list"),
+    ],
+)
+def test_a_row_that_is_damaged_costs_no_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], facts: str, says: str
+) -> None:
     first = remembering(tmp_path)
     told = first.judge([CASE])
     first.close()
     with sqlite3.connect(tmp_path / "verdicts.db") as file:
-        file.execute("UPDATE verdicts SET facts = '{\"Bar A'")
+        file.execute("UPDATE verdicts SET facts = ?", (facts,))
     file.close()
     again = remembering(tmp_path)
     assert again.judge([CASE]) == told
-    assert "verdicts.db cannot be read" in capsys.readouterr().err
+    assert f"verdicts.db {says}" in capsys.readouterr().err
     again.close()

@@ -78,10 +78,14 @@ class VerdictCache:
             request = Asking(*asked) if asked[0] else None
             decided_by = "judge" if request else "matcher"
             plain: dict[str, Found] = {known: Found(known, decided_by, "", request) for known in KNOWN}
-            told = {
-                text: plain[said] if type(said) is str else Found(said[0], decided_by, said[1], request)
-                for text, said in facts.items()
-            }
+            try:
+                told = {
+                    text: plain[said] if type(said) is str else plain[said[0]]._replace(evidence=said[1])
+                    for text, said in facts.items()
+                }
+            except (AttributeError, LookupError, TypeError):  # a damaged row: then the judge is asked
+                print(f"{self.path} holds a row that is no verdicts; it is left out", file=sys.stderr)
+                continue
             part = by_key[key]
             found[part] = found[part] | told if part in found else told
         return found
