@@ -30,8 +30,9 @@ from perception_r1.errors import (
 )
 from perception_r1.metrics import Meter, quantile
 from perception_r1.wire import WireEndpoint
+from perception_r1.wire.answer import Answer
 from perception_r1.wire.breaker import FIRST_PAUSE_S, ROW, SPAN_S, Breaker
-from perception_r1.wire.protocol import body_of, encoded, told_to_wait_s
+from perception_r1.wire.protocol import body_of, encoded, read, told_to_wait_s
 from perception_r1.world.server import Fault, _completion, serving
 
 SLOW = Fault(delay_s=0.2)
@@ -353,3 +354,24 @@ def test_a_picture_that_goes_round_the_encoder_arrives_as_it_was(url: str) -> No
     body = encoded("m", Request(messages=messages, max_tokens=5))
     assert body.isascii()
     assert json.loads(body)["messages"] == list(messages)
+
+
+def test_a_server_that_was_not_there_is_looked_for_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving() as server:
+        port = server.server_address[1]
+    endpoint = wire(model="embedded/teacher", base_url=f"http://127.0.0.1:{port}/v1", retries=0)
+    with contextlib.closing(endpoint):
+        assert isinstance(dict(endpoint.ask([REQUEST]))[0], Unreachable)
+        with serving(port=port):
+            assert isinstance(dict(endpoint.ask([REQUEST]))[0], Unreachable), "nobody waits for it again so soon"
+            monkeypatch.setattr("perception_r1.wire.line.SILENT_S", 0.0)
+            assert isinstance(dict(endpoint.ask([REQUEST]))[0], Reply)
+
+
+@pytest.mark.parametrize("count", [10**400, 2**63, -1, "9", None])
+def test_a_count_of_tokens_that_cannot_be_is_none(count: Any) -> None:
+    choice = {"finish_reason": "stop", "message": {"content": "Yes."}}
+    said = {"choices": [choice], "usage": {"prompt_tokens": count, "completion_tokens": 3}}
+    reply = read(Answer(200, {}, json.dumps(said).encode()), sections.Endpoint(model="m"), 9, 0.1)
+    assert isinstance(reply, Reply)
+    assert (reply.prompt_tokens, reply.completion_tokens) == (0, 3)

@@ -26,6 +26,7 @@ from perception_r1.wire.protocol import read, told_to_wait_s
 from perception_r1.wire.transport import Transport
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 8.0  # between attempts, doubling
+SILENT_S = 15.0  # a server that was not found may be there after so long; until then nobody waits for it again
 START_S = 4.0  # for a server to be found at the start: one that is dead must be known within 10 seconds
 WORTH_ASKING_AGAIN = (Unreachable, TimedOut, RateLimited, ServerFailed, Malformed)
 
@@ -80,6 +81,7 @@ class Line:
         self._submitted = deque[tuple[list[Asked], Done]]()
         self._woken = False
         self._greeting: asyncio.Task[EndpointError | None] | None = None
+        self._greeted_at = 0.0
         self._chance = random.Random()  # spreads the attempts of many clients; no reply depends on it
 
     def submit(self, asked: list[Asked], done: Done) -> None:
@@ -185,9 +187,10 @@ class Line:
         return self._breaker.spoke and self._breaker.down_s(self._now()) < self._settings.patience_s
 
     async def _greeted(self) -> EndpointError | None:
-        """None where somebody answers at the address, asked once for all; a dead server must be known in seconds."""
-        if self._greeting is None:
-            self._greeting = self._loop.create_task(self._greet())
+        """None where somebody answers at the address, asked once for many; a dead server must be known in seconds."""
+        known = self._greeting and self._greeting.done() and not self._greeting.cancelled() and self._greeting.result()
+        if self._greeting is None or (known and self._now() > self._greeted_at + SILENT_S):
+            self._greeting, self._greeted_at = self._loop.create_task(self._greet()), self._now()
         return self._greeting.result() if self._greeting.done() else await asyncio.shield(self._greeting)
 
     async def _greet(self) -> EndpointError | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import openai
 
 MILLION = 1_000_000
+MOST_TOKENS = 1 << 31  # of a request: a larger count is no count, and fits neither a price nor a table
 _SPELL = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 PLAIN = (string.ascii_letters + string.digits + "+/=:;,-.").encode()  # what JSON spells as it is
 
@@ -115,10 +116,10 @@ def _first_choice(said: Any) -> dict[str, Any] | None:
 
 
 def _usage(said: Mapping[str, Any]) -> tuple[int, int]:
-    """Tokens of the prompt and of the reply, 0 where the server does not say."""
+    """Tokens of the prompt and of the reply, 0 where the server says nothing that can be."""
     usage = said.get("usage")
     counts = [usage.get(name) if isinstance(usage, dict) else 0 for name in ("prompt_tokens", "completion_tokens")]
-    asked, used = (count if isinstance(count, int) and count > 0 else 0 for count in counts)
+    asked, used = (count if isinstance(count, int) and 0 < count < MOST_TOKENS else 0 for count in counts)
     return asked, used
 
 
