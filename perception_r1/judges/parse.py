@@ -5,7 +5,8 @@ The wire format is one JSON object, and nothing around it:
     {"verdicts": [{"id": "k1", "verdict": "supported", "evidence": "Bar A is 7"},
                   {"id": "k2", "verdict": "absent", "evidence": ""}]}
 
-`verdict` is supported, contradicted or absent; `evidence` is a quotation from the response and may be left out.
+`verdict` is supported, contradicted or absent; `evidence` is a quotation from the response and may be left out. An id
+that has two entries has no verdict, even where they say the same.
 """
 
 import json
@@ -30,8 +31,7 @@ def read_reply(reply: str, ids: Sequence[str]) -> dict[str, tuple[Verdict, str]]
         id = entry.get("id") if isinstance(entry, dict) else None
         if not isinstance(id, str):
             continue
-        found = _stated(entry)
-        said[id] = found if id not in said or said[id][0] == found[0] else _UNKNOWN
+        said[id] = _UNKNOWN if id in said else _stated(entry)
     return {id: said.get(id, _UNKNOWN) for id in ids}
 
 

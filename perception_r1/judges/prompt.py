@@ -14,7 +14,11 @@ _PROMPTS = Path(__file__).parent / "prompts"
 RUBRICS = tuple(sorted(path.stem for path in _PROMPTS.glob("judge*.txt")))
 
 # Marks by which chat templates tell who speaks: inside a response they would be read as such by the server's tokenizer.
-_ROLES = re.compile(r"<(?=\||/?(?i:s|start_of_turn|end_of_turn|bos|eos)>)|\[(?=/?(?i:INST|SYS)\])")
+# "｜" is how DeepSeek's and Hunyuan's write theirs.
+_ROLES = re.compile(
+    r"<(?=[|｜]|/?(?i:s|start_of_turn|end_of_turn|bos|eos|seed:[a-z_]+)>)"
+    r"|\[(?=/?(?i:INST|SYS|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|gMASK)\])"
+)
 
 SCHEMA: Json = {
     "type": "object",
