@@ -138,6 +138,7 @@ def test_a_run_that_is_killed_at_any_moment_ends_in_the_same_artifacts(done: Pat
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_an_evaluation_that_is_killed_asks_again_only_what_has_no_file_yet(done: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(done, tmp_path / "copy")
     before = digests(folder).keys()
