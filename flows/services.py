@@ -176,9 +176,8 @@ def _deployed(home: Path, plan: str, environment: dict[str, str], services: Serv
 def _with_workers(home: Path, environment: dict[str, str], services: Services, step: Step, undo: ExitStack) -> Services:
     """The services with a worker for each pool, each seen online by the server."""
     with step("workers") as watch:
-        for (
-            pool
-        ) in POOLS:  # the pool says how many runs at once; a worker with a limit of its own dies of a quick retry
+        # the pool says how many runs at once; a worker with a limit of its own dies of a quick retry
+        for pool in POOLS:
             if not _running(services, f"worker-{pool}"):
                 words = ("--pool", pool, "--type", "process", "--name", f"worker-{pool}")
                 command = python("-m", "prefect", "worker", "start", *words)
