@@ -128,7 +128,7 @@ def test_no_more_is_read_than_an_answer_can_be(said: bytes) -> None:
 
 @contextlib.contextmanager
 def answering(said: bytes, times: int = 9) -> Iterator[str]:
-    """The address of who says this to whatever comes, and hangs up when the other side has."""
+    """The address of who says this to whatever comes, once a connection, and hangs up when the other side has."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
 
         def talk() -> None:
@@ -163,7 +163,7 @@ def told(url: str, **said: object) -> Reply | EndpointError:
             b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", Unreachable, "closed the connection", id="half"
         ),
         pytest.param(
-            b"HTTP/1.1 308 Moved\r\nLocation: https://m.test/v1\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 308 Moved\r\nLocation: https://m.test/v1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
             Refused,
             "answered 308: it is at https://m.test/v1; set base_url to it",
             id="moved",
