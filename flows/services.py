@@ -1,8 +1,8 @@
 """A Prefect server with its workers on this machine: started, found again, and ended.
 
-    bring_up(home, port, step)    server → work pools and automation → deployments → a worker for each pool
+    bring_up(home, port, step)    server → work pools and automation → deployments → a worker for each pool → keeper
     server_url(home)              the address of the server that runs, if one does
-    bring_down(home)              workers first, so that no run is begun on the way out; then the server
+    bring_down(home)              keeper and workers first, so that nothing is begun on the way out; then the server
 
 `services.json` in the home folder names the processes; everything else there is Prefect's own, or a log.
 """
@@ -11,6 +11,7 @@ import hashlib
 import json
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -26,6 +27,7 @@ Step = Callable[[str], AbstractContextManager[Watch]]
 
 HOME = Path(".prefect-r1")
 HOST = "127.0.0.1"
+KEEPER = "keeper"  # the process that starts anew what died
 PORT = 4200
 PATIENCE_S = 120  # for the server; a fresh one takes 12 to 23 s on two cores
 WORKER_PATIENCE_S = 60
@@ -73,7 +75,7 @@ def bring_up(home: Path, port: int, step: Step) -> Services:
     """Everything running; what ran already is kept. On failure nothing that this call started is left."""
     home = home.resolve()
     plan = _plan()
-    with _alone(home), ExitStack() as undo:
+    with alone(home), ExitStack() as undo:
         known = read_services(home)
         services = replace(known, processes=tuple(filter(is_running, known.processes)))
         services = _with_server(home, port, services, step, undo)
@@ -81,6 +83,8 @@ def bring_up(home: Path, port: int, step: Step) -> Services:
         _provide(home, environment, step)
         services = _deployed(home, plan, environment, services, step)
         services = _with_workers(home, environment, services, step, undo)
+        if not _running(services, KEEPER):
+            services = _started(home, services, KEEPER, undo, environment)
         undo.pop_all()
         return services
 
@@ -90,16 +94,16 @@ def bring_down(home: Path) -> Ended:
     home = home.resolve()
     if not home.is_dir():
         return Ended((), ())
-    with _alone(home):
+    with alone(home):
         services = read_services(home)
         cut_off = prefect_api.unfinished_runs(services.url) if _answers(services) else []
         workers = [process for process in services.processes if process.name != "server"]
-        ended = [process for process in workers if end(process)]
+        ended = [process for process in sorted(workers, key=lambda process: process.name != KEEPER) if end(process)]
         ended += [process for process in orphans(home) if end(process)]
         for run in cut_off:
             prefect_api.mark_crashed(services.url, run, "Ended by perception-r1 down. Retry goes on from there.")
         ended += [process for process in services.processes if process.name == "server" and end(process)]
-        _write(home, Services(deployed=services.deployed))
+        write(home, Services(deployed=services.deployed))
         return Ended(tuple(ended), tuple(str(run["name"]) for run in cut_off))
 
 
@@ -125,6 +129,37 @@ def environment_of(home: Path, url: str) -> dict[str, str]:
     return kept | direct | ours
 
 
+def command_of(name: str, home: Path, url: str) -> list[str]:
+    """What starts a process of ours."""
+    if name == KEEPER:
+        return [sys.executable, "-m", "flows.keeper", str(home)]  # of the folder that we stand in, installed or not
+    if name == "server":
+        return python("-m", "prefect", "server", "start", "--host", HOST, "--port", url.rpartition(":")[2])
+    # the pool says how many runs at once; a worker with a limit of its own dies of a quick retry
+    pool = name.removeprefix("worker-")
+    return python("-m", "prefect", "worker", "start", "--pool", pool, "--type", "process", "--name", name)
+
+
+def write(home: Path, services: Services) -> None:
+    """Writes down what runs; readers never see half of it."""
+    partial = home / "services.json.tmp"
+    partial.write_text(json.dumps(asdict(services), indent=2))
+    partial.replace(home / "services.json")
+
+
+@contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Holds the home folder: two `up` at once would start two servers."""
+    from storage.errors import Busy
+    from storage.locks import flock
+
+    try:
+        with flock(home / "lock", wait=False):
+            yield
+    except Busy:
+        raise ServicesError(f"another perception-r1 up or down is at work in {home}; wait for it") from None
+
+
 def _with_server(home: Path, port: int, services: Services, step: Step, undo: ExitStack) -> Services:
     """The services with a server that answers."""
     if _running(services, "server"):
@@ -134,10 +169,8 @@ def _with_server(home: Path, port: int, services: Services, step: Step, undo: Ex
         _check_port(port)
         for worker in services.processes:  # without their server they are of no use
             end(worker)
-        command = python("-m", "prefect", "server", "start", "--host", HOST, "--port", str(port))
-        services = Services(_url(port), deployed=services.deployed)
-        services = _started(home, services, "server", command, undo)
-    server = services.processes[0]
+        services = _started(home, Services(_url(port), deployed=services.deployed), "server", undo)
+    server = _named(services, "server")
     with step("Prefect server") as watch, _failing("the server", server.log):
         if not _wait(lambda: prefect_api.is_healthy(services.url), server, PATIENCE_S, watch):
             raise ServicesError(f"it does not answer at {services.url}/api/health after {PATIENCE_S} s")
@@ -169,19 +202,16 @@ def _deployed(home: Path, plan: str, environment: dict[str, str], services: Serv
         command = python("-m", "prefect", "--no-prompt", "deploy", "--all")
         _run("prefect deploy --all", command, environment, home / "deploy.log")
     services = replace(services, deployed=plan)
-    _write(home, services)
+    write(home, services)
     return services
 
 
 def _with_workers(home: Path, environment: dict[str, str], services: Services, step: Step, undo: ExitStack) -> Services:
     """The services with a worker for each pool, each seen online by the server."""
     with step("workers") as watch:
-        # the pool says how many runs at once; a worker with a limit of its own dies of a quick retry
         for pool in POOLS:
             if not _running(services, f"worker-{pool}"):
-                words = ("--pool", pool, "--type", "process", "--name", f"worker-{pool}")
-                command = python("-m", "prefect", "worker", "start", *words)
-                services = _started(home, services, f"worker-{pool}", command, undo, environment)
+                services = _started(home, services, f"worker-{pool}", undo, environment)
         for number, pool in enumerate(POOLS):
             _await_worker(services, pool)
             watch(number + 1, len(POOLS))
@@ -189,7 +219,7 @@ def _with_workers(home: Path, environment: dict[str, str], services: Services, s
 
 
 def _await_worker(services: Services, pool: str) -> None:
-    (worker,) = (process for process in services.processes if process.name == f"worker-{pool}")
+    worker = _named(services, f"worker-{pool}")
     with _failing(f"the worker of pool {pool}", worker.log):
 
         def heard() -> bool:
@@ -200,21 +230,16 @@ def _await_worker(services: Services, pool: str) -> None:
 
 
 def _started(
-    home: Path,
-    services: Services,
-    name: str,
-    command: list[str],
-    undo: ExitStack,
-    environment: dict[str, str] | None = None,
+    home: Path, services: Services, name: str, undo: ExitStack, environment: dict[str, str] | None = None
 ) -> Services:
     """The services with one more process, written down before anything else happens."""
     environment = environment or environment_of(home, services.url)
-    process = spawn(name, command, environment, home / f"{name}.log")
+    process = spawn(name, command_of(name, home, services.url), environment, home / f"{name}.log")
     others = tuple(other for other in services.processes if other.name != name)
-    undo.callback(lambda: _write(home, replace(services, processes=others)))
+    undo.callback(lambda: write(home, replace(services, processes=others)))
     undo.callback(end, process)
     services = replace(services, processes=(*others, process))
-    _write(home, services)
+    write(home, services)
     return services
 
 
@@ -278,25 +303,10 @@ def _running(services: Services, name: str) -> bool:
     return any(process.name == name and is_running(process) for process in services.processes)
 
 
+def _named(services: Services, name: str) -> Service:
+    (found,) = (process for process in services.processes if process.name == name)
+    return found
+
+
 def _answers(services: Services) -> bool:
     return _running(services, "server") and prefect_api.is_healthy(services.url)
-
-
-def _write(home: Path, services: Services) -> None:
-    """Writes down what runs; readers never see half of it."""
-    partial = home / "services.json.tmp"
-    partial.write_text(json.dumps(asdict(services), indent=2))
-    partial.replace(home / "services.json")
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Holds the home folder: two `up` at once would start two servers."""
-    from storage.errors import Busy
-    from storage.locks import flock
-
-    try:
-        with flock(home / "lock", wait=False):
-            yield
-    except Busy:
-        raise ServicesError(f"another perception-r1 up or down is at work in {home}; wait for it") from None

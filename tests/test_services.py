@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 
-from flows import prefect_api, services, stage_commands
+from flows import keeper, prefect_api, services, stage_commands
 from flows.processes import RUN, Service, ServicesError, end, is_running, log_end, spawn, stray_servers
 from flows.provision import AUTOMATION
 from flows.service_commands import down, status, up
@@ -92,6 +93,16 @@ def run_to_its_end(url: str, deployment: str) -> str:
     return "still not ended"
 
 
+def await_anew(home: Path, dead: Service) -> Service:
+    """What took the place of a process that died."""
+    for _ in range(240):
+        for process in read_services(home).processes:
+            if process.name == dead.name and process.pid != dead.pid:
+                return process
+        time.sleep(0.25)
+    raise AssertionError(log_end(home / "keeper.log"))
+
+
 def through(url: str, deployment: str, name: str) -> str:
     """What comes of running the stages, of which there is one here, through work pools."""
     program = (
@@ -126,6 +137,7 @@ def test_up_runs_a_deployment_and_down_leaves_no_process(home: Path) -> None:
         ("server", True),
         ("worker-cpu", True),
         ("worker-gpu", True),
+        ("keeper", True),
     ]
     assert [(pool["name"], pool["limit"], pool["workers"]) for pool in shown["pools"]] == [("cpu", 2, 1), ("gpu", 1, 1)]
     (deployment,) = shown["deployments"]
@@ -141,7 +153,11 @@ def test_up_runs_a_deployment_and_down_leaves_no_process(home: Path) -> None:
         "ConfigError: there is no deployment greet/paper: perception-r1 up, or prefect deploy --all"
     )
 
-    family = [psutil.Process(service.pid) for service in first]
+    os.kill(first[1].pid, signal.SIGKILL)
+    await_anew(home, first[1])
+    assert run_to_its_end(url, "greet/embedded") == "Completed", "by the worker that took its place"
+
+    family = [psutil.Process(service.pid) for service in read_services(home).processes]
     family += [child for process in family for child in process.children(recursive=True)]
     assert [f"ended {service.name}" in typed(down).output for service in first[:1]] == [True]
     assert [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
@@ -162,6 +178,30 @@ def test_a_worker_has_no_limit_beside_that_of_its_pool(tmp_path: Path, monkeypat
     services._with_workers(tmp_path, {}, Services("http://127.0.0.1:9"), silent, ExitStack())
     assert [command[command.index("--pool") + 1] for command in commands] == list(prefect_api.POOLS)
     assert not any("--limit" in command for command in commands)
+
+
+def test_what_died_is_started_anew_and_what_dies_at_once_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spawned: list[list[str]] = []
+
+    def spawning(name: str, command: list[str], environment: dict[str, str], log: Path) -> Service:
+        spawned.append(command)
+        return Service(name, 2**22 + len(spawned), time.time(), str(log))  # above what a number can be: dead at once
+
+    monkeypatch.setattr(keeper, "spawn", spawning)
+    alive = Service("server", os.getpid(), psutil.Process().create_time(), "server.log")
+    dead = Service("worker-cpu", 2**22, time.time() - 3600, "worker-cpu.log")
+    known, hasty = Services("http://127.0.0.1:9", (alive, dead)), Counter[str]()
+    for _ in range(6):
+        known = keeper.kept_up(tmp_path, known, hasty)
+    assert known.processes[0] == alive
+    assert [(process.name, process.pid) for process in known.processes[1:]] == [("worker-cpu", 2**22 + 3)]
+    assert spawned == [services.command_of("worker-cpu", tmp_path, known.url)] * 3
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].endswith(f"worker-cpu (process {2**22}) had ended; it is process {2**22 + 1} now")
+    assert told[3:] == [told[3]]
+    assert told[3].endswith("ended soon after each of 3 starts; it is left alone, and its log is worker-cpu.log")
 
 
 @pytest.mark.timeout(120)
