@@ -15,4 +15,5 @@ def judge_drift(
     force: bool = False,
 ) -> Artifact:
     """What changed on the anchors; a judge that has moved fails the run."""
-    return tasks.validate.judge_drift(opened("validate", config, profile, overrides, store, force))
+    # a judge that has moved is validated again, by force: its report is there already
+    return tasks.validate.judge_drift(opened("validate", config, profile, overrides, store, force=True))

@@ -16,7 +16,8 @@ from perception_r1.sections import PINNED, Config, Evaluate
 from perception_r1.wire.transport import address
 from storage import Store, open_store
 from tasks.job import Job, command_of
-from tasks.pages import with_prefect
+from tasks.orchestration import failure_page
+from tasks.pages import publish_markdown, with_prefect
 
 
 def opened(
@@ -29,10 +30,14 @@ def opened(
     elsewhere: bool = False,
 ) -> Job:
     """The job that these parameters mean; raises ConfigError before anything is done. `elsewhere`: workers do it."""
-    loaded = load(Path(config), profile, overrides)
-    place = open_store(store or None, producer={"stage": stage, **_flow_run()})
-    check_needs(loaded, stage, place, elsewhere)
     command = command_of(stage, config, profile, overrides, store, force)
+    try:
+        loaded = load(Path(config), profile, overrides)
+        place = open_store(store or None, producer={"stage": stage, **_flow_run()})
+        check_needs(loaded, stage, place, elsewhere)
+    except Exception as error:
+        publish_markdown("failure", failure_page(command, stage, error))
+        raise
     return Job(loaded, place, command, stage if force else "")
 
 

@@ -8,6 +8,7 @@ same run changes. An unknown key is refused with the nearest known one.
 
 import dataclasses
 import difflib
+import functools
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ from perception_r1.world.embedded import EMBEDDED
 def load(path: Path, profile: str = "", overrides: Iterable[str] = ()) -> Config:
     """The configuration of a file, with a profile of it and `stage.field=value` overrides; raises ConfigError."""
     try:
-        said = tomllib.loads(path.read_text())
+        said = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(
             f"{path} cannot be read: {error.strerror}; go to the folder of the project, or name a file with --config"
@@ -39,17 +40,23 @@ def load(path: Path, profile: str = "", overrides: Iterable[str] = ()) -> Config
     profiles = said.pop("profiles", {})
     if not isinstance(profiles, dict) or not all(isinstance(each, dict) for each in profiles.values()):
         raise ConfigError(f"{path}: profiles are tables: [profiles.quick]")
-    if profile:
-        said = _merged(said, _one_of(profile, profiles, f"profile of {path}"))
-    for override in overrides:
-        said = _merged(said, _parsed(override))
-    try:
-        config = TypeAdapter(Config).validate_python(said)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_told(path, problem) for problem in error.errors())) from None
+    chosen = _one_of(profile, profiles, f"profile of {path}") if profile else {}
+    last = functools.reduce(_merged, map(_parsed, overrides), dict[str, Any]())
+    config = _validated(_merged(_merged(said, chosen), last), path)
+    for name, table in profiles.items():  # also what is not asked for today
+        _validated(_merged(_merged(said, table), last), path, f"profiles.{name}")
     _check(config, path)
     arms = tuple(_with_recipe(arm) for arm in config.train.arms)
     return dataclasses.replace(config, train=dataclasses.replace(config.train, arms=arms))
+
+
+def _validated(said: Mapping[str, Any], path: Path, inside: str = "") -> Config:
+    """The configuration that was said; raises ConfigError with every problem, `inside` the table that brought it."""
+    try:
+        return TypeAdapter(Config).validate_python(said)
+    except ValidationError as error:
+        where = f"{path}, [{inside}]" if inside else str(path)
+        raise ConfigError("\n".join(_told(where, problem) for problem in error.errors())) from None
 
 
 def _with_recipe(arm: Arm) -> Arm:
@@ -81,15 +88,15 @@ def _parsed(override: str) -> dict[str, Any]:
     return dict(nested)
 
 
-def _told(path: Path, problem: Any) -> str:
+def _told(source: str, problem: Any) -> str:
     """One problem of a configuration in words."""
     where = [str(part) for part in problem["loc"]]
     place = ".".join(where)
     if problem["type"] == "unexpected_keyword_argument":
-        return f"{path}: {place} is unknown; {_nearest(where[-1], _fields_at(where[:-1]))}"
+        return f"{source}: {place} is unknown; {_nearest(where[-1], _fields_at(where[:-1]))}"
     if problem["type"] in {"missing", "missing_argument"}:
-        return f"{path}: {place} is missing"
-    return f"{path}: {place} = {problem['input']!r}: {_lower(problem['msg'])}"
+        return f"{source}: {place} is missing"
+    return f"{source}: {place} = {problem['input']!r}: {_lower(problem['msg'])}"
 
 
 def _lower(text: str) -> str:

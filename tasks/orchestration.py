@@ -49,7 +49,7 @@ def task(function: Callable[..., R]) -> Callable[..., R]:
         except StageFailed:
             raise
         except Exception as error:  # every cause is brought home under the name of its stage
-            publish_markdown("failure", failure_page(job, title, error))
+            publish_markdown("failure", failure_page(job.command, title, error))
             if isinstance(error, ConfigError):
                 raise
             raise StageFailed(title, error, job.command) from error
@@ -109,13 +109,13 @@ def crew(at_once: int) -> Iterator[Callable[..., Future[Any]]]:
         raise failures[0]
 
 
-def failure_page(job: Job, title: str, error: Exception) -> str:
+def failure_page(command: str, title: str, error: Exception) -> str:
     """What a person needs to know about a failed stage."""
     cause, _, rest = str(error).partition(NEWLINE)
     shown = f"\n\n```\n{rest}\n```" if rest else ""
     return (
         f"# {title} failed\n\n**Cause**: {cause or type(error).__name__}{_rows(getattr(error, 'rows', ()))}{shown}\n\n"
-        f"**Go on with**: `{job.command}`\n"
+        f"**Go on with**: `{command}`\n"
     )
 
 

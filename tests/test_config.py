@@ -137,6 +137,21 @@ def test_what_is_wrong_is_named_with_the_remedy(override: str, told: str) -> Non
     assert told in str(error.value)
 
 
+def test_a_typo_in_a_profile_that_nobody_asked_for_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(EMBEDDED.read_text() + "\n[profiles.mine.train]\nstepz = 3\n")
+    with pytest.raises(
+        ConfigError, match=r"a\.toml, \[profiles\.mine\]: train\.stepz is unknown; did you mean steps\?"
+    ):
+        load(path, "quick")
+
+
+def test_a_file_that_begins_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(EMBEDDED.read_text(), encoding="utf-8-sig")
+    assert load(path) == load(EMBEDDED)
+
+
 def test_an_unknown_profile_is_refused_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean quick"):
         load(EMBEDDED, "quik")

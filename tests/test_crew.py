@@ -60,7 +60,7 @@ def test_results_come_back_in_the_order_of_submission() -> None:
 def test_the_page_of_a_failed_stage_shows_the_rows_that_it_is_about(tmp_path: Path) -> None:
     job = Job(load(Path("configs/embedded.toml")), open_store(tmp_path), "perception-r1 run")
     rows = [{"problem": f"p{n}", "response": "a | b\nc"} for n in range(12)]
-    page = failure_page(job, "validate", GateFailed("it credits too much\nthe log").about(rows))
+    page = failure_page(job.command, "validate", GateFailed("it credits too much\nthe log").about(rows))
     assert "**Cause**: it credits too much\n\n| problem | response |\n| --- | --- |\n| p0 | a \\| b c |\n" in page
     assert "| p9 |" in page
     assert "| p10 |" not in page

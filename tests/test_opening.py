@@ -39,6 +39,19 @@ def test_a_key_that_is_not_there_is_missed_before_a_server_is_started(
         cli.main(words, standalone_mode=False)
 
 
+def test_what_is_wrong_with_a_deployments_parameters_is_a_page_of_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages: list[tuple[str, str]] = []
+    monkeypatch.setattr("flows.opening.publish_markdown", lambda *page: pages.append(page))
+    with pytest.raises(ConfigError):
+        at("validate", tmp_path, "validate.judging.promt=x")
+    ((key, page),) = pages
+    assert key == "failure"
+    assert page.startswith("# validate failed\n\n**Cause**: configs/embedded.toml: validate.judging.promt is unknown")
+    assert f"`perception-r1 --store {tmp_path} validate --config configs/embedded.toml --profile quick --set " in page
+
+
 def test_an_address_that_is_none_is_missed_before_anything_is_done(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="base_url of qwen is 'localhost:8002/v1'; it must be like http://"):
         at("run", tmp_path, "endpoints.judge={model='qwen', base_url='localhost:8002/v1'}")

@@ -66,6 +66,7 @@ def test_a_weak_judge_is_refused_accepted_with_a_reason_and_its_drift_is_told(tm
     moved = run(tmp_path, "-c", DRIFT.format(config=QUICK[1], overrides=(*overrides, WEAK[1])))
     assert moved.returncode == 1
     assert "the judge has moved" in moved.stderr
+    assert " --force" in moved.stderr.partition("Go on with")[2], "its old report would be found"
     (row,) = storage.sql("SELECT alarm FROM drift WHERE _version = 'drift/embedded@2'", store).fetchall()
     assert "anchors have another verdict now" in row[0]
 

@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -194,6 +195,10 @@ def test_a_server_that_keeps_its_connections_is_asked_on_as_many_as_there_are_pl
 def test_an_address_that_cannot_be_is_a_config_error(name: str) -> None:
     with pytest.raises(ConfigError, match="it must be like http://localhost:8000/v1"):
         open_endpoint(sections.Endpoint(model="m", base_url=name))
+
+
+def test_a_host_of_other_letters_is_asked_for_by_its_name_in_ascii() -> None:
+    assert connection.host_and_port(urllib.parse.urlsplit("http://Müller.test/v1")) == ("xn--mller-kva.test", 80)
 
 
 def test_a_key_with_a_line_break_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,7 @@ async def opened(url: urllib.parse.SplitResult, proxy: urllib.parse.SplitResult 
 
 def host_and_port(url: urllib.parse.SplitResult) -> tuple[str, int]:
     """Where a URL's server listens."""
-    return url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+    return (url.hostname or "").encode("idna").decode(), url.port or (443 if url.scheme == "https" else 80)
 
 
 def proxy_header(proxy: urllib.parse.SplitResult | None) -> str:
