@@ -142,6 +142,19 @@ def test_an_unknown_subtest_is_an_error_and_not_a_zero(tmp_path: Path) -> None:
         list(visfactor.items(0, 0, data))
 
 
+def test_a_row_without_its_published_answer_is_an_error_and_no_secret(tmp_path: Path) -> None:
+    data = changed(tmp_path, mathvista.DATA, lambda rows: rows[1].update(answer=None))
+    with pytest.raises(BadProblem, match="row 1: it has no answer, and the answers of testmini are published"):
+        list(mathvista.items(0, 0, data))
+
+
+def test_choices_that_there_are_no_letters_for_are_an_error(tmp_path: Path) -> None:
+    many = [str(number) for number in range(27)]
+    data = changed(tmp_path, mathvista.DATA, lambda rows: rows[1].update(choices=many, answer=many[3]))
+    with pytest.raises(BadProblem, match="row 1: it has 27 choices, more than there are letters"):
+        list(mathvista.items(0, 0, data))
+
+
 def test_a_folder_without_the_part_says_what_it_has(tmp_path: Path) -> None:
     data = laid_out(mathvista.DATA, tmp_path)
     with pytest.raises(ConfigError, match=r"no Parquet file of val; it has data/testmini-00000-of-00001\.parquet"):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -373,3 +374,15 @@ def test_a_type_may_be_called_what_people_call_it(kind: str, gold: str, said: st
 def test_an_unknown_type_is_refused_with_the_known_ones() -> None:
     with pytest.raises(PerceptionError, match="answer type 'flaot' is unknown; known: integer, float, list"):
         grade_answer(boxed("1"), "1", "flaot")
+
+
+@pytest.mark.parametrize(("gold", "response"), [(5, r"\boxed{5}"), (0.5, r"\boxed{0.50}"), (True, r"\boxed{yes}")])
+def test_a_gold_that_is_a_number_is_graded_as_it_is_written(gold: float, response: str) -> None:
+    assert grade_answer(response, gold).correct
+    assert not grade_answer(r"\boxed{7}", gold).correct
+
+
+@pytest.mark.parametrize("gold", [None, ["5"], b"5"])
+def test_a_gold_that_is_no_answer_is_refused(gold: Any) -> None:
+    with pytest.raises(PerceptionError, match=r"the gold answer is .*; it must be text or a number"):
+        grade_answer(r"\boxed{5}", gold)

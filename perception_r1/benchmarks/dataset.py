@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any, get_args
 
 from perception_r1.benchmarks.item import Item
@@ -46,9 +47,8 @@ class Dataset:
     parts: tuple[Part, ...]
     columns: Mapping[str, str]  # the Arrow types of the columns that are read; "image" and "images" are pictures
     optional: Mapping[str, str] = field(default_factory=dict)  # columns that not every part has
-    others: Mapping[str, tuple[Part, ...]] = field(
-        default_factory=dict
-    )  # further splits; answers that are not published are empty
+    others: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)  # further splits
+    secret: tuple[str, ...] = ()  # the splits whose answers are not published: they are empty
 
     def chosen(self, split: str) -> tuple[Part, ...]:
         """The parts that are asked for: those of the benchmark, or those of another split."""
@@ -89,6 +89,8 @@ def drawn(dataset: Dataset, item: Callable[[Line], Item], limit: int, seed: int,
     seen: set[str] = set()
     for line in lines(dataset, data):
         made = _made(item, line)
+        if dataset.repo and not made.problem.answer and line.part.split not in dataset.secret:
+            raise BadProblem(f"{line.where}: it has no answer, and the answers of {line.part.split} are published")
         if made.problem.id in seen:
             raise BadProblem(
                 f"{line.where}: the id {made.problem.id!r} was there before; ids pair the models' responses"
@@ -106,6 +108,8 @@ def _made(item: Callable[[Line], Item], line: Line) -> Item:
         raise BadProblem(f"{line.where}: the row is not laid out as it should be: {error}") from error
     if not made.problem.question.replace(MARK, "").strip():
         raise BadProblem(f"{line.where}: it asks nothing")
+    if (offered := len(made.choices or made.problem.choices)) > len(ascii_uppercase):
+        raise BadProblem(f"{line.where}: it has {offered} choices, more than there are letters")
     if made.problem.answer_type not in get_args(AnswerType):
         known = ", ".join(get_args(AnswerType))
         raise BadProblem(f"{line.where}: the answer type {made.problem.answer_type!r} is unknown; known: {known}")

@@ -29,6 +29,7 @@ DATA = Dataset(
     revision="2b6ad69445fbb5695c9b165475e8decdbeb97747",
     parts=(Part("", "testmini", 1000),),
     others={"test": (Part("", "test", 5141),)},
+    secret=("test",),
     columns={
         "pid": "string",
         "question": "string",

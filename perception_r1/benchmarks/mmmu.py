@@ -54,6 +54,7 @@ DATA = Dataset(
     revision="98e6ac0cb9b7b2cd2c991b85a50762edc4aedc68",
     parts=tuple(Part(subject, "validation", 30) for subject in sorted(DISCIPLINE_OF)),
     others={"test": tuple(Part(subject, "test", 0) for subject in sorted(DISCIPLINE_OF))},
+    secret=("test",),
     columns=COLUMNS | {"question_type": "string", "subfield": "string"},
 )
 

@@ -32,6 +32,9 @@ NUMBERS = ("I3", "MA1", "SS3")
 SUBTESTS = (*TRUTHS, *WORDS, *NUMBERS, "CF3", "VZ3")
 YES = {"t", "y", "1", "true", "yes"}
 NO = {"f", "n", "0", "false", "no"}
+WHOLE = re.compile(r"(?<![\w.,/-])\d+(?![\w/]|[.,]\d)")
+SIGNED = re.compile(r"-?\d+")
+DENIED = re.compile(r"\b(?:not|no|never|cannot)\b|n['’]t\b", re.IGNORECASE)
 MENTION = re.compile(r"<IMAGE_(\d+)>")
 EXTRA = re.compile(r"<ADDITIONAL_(\d+)>")
 DATA = Dataset(
@@ -139,10 +142,13 @@ def _meant(value: str, kind: AnswerType) -> str:
     plain = value.strip(" .").casefold()
     if kind == "yes_no":
         return "yes" if plain in YES else "no" if plain in NO else value
-    numbers = re.findall(r"\d+", value)
+    if DENIED.search(value):
+        return value
     if kind == "integer":
+        numbers = WHOLE.findall(value)
         return numbers[0] if len(numbers) == 1 else value
     if kind == "math":
+        numbers = SIGNED.findall(value)
         return f"({numbers[0]}, {numbers[1]})" if len(numbers) == 2 else value
     return value
 

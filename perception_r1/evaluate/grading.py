@@ -63,7 +63,7 @@ class Grade:
 
 def grade_answer(
     response: str,
-    gold: str,
+    gold: str | float,
     answer_type: str | None = None,
     precision: float | None = None,
     choices: Choices | None = None,
@@ -73,7 +73,9 @@ def grade_answer(
     precision: the decimal places that count (1.0 is one), or below 1 an absolute tolerance (0.001); NaN is none.
     choices: letters with their texts, where the question offers some.
     """
-    return graded(response, gold, answer_type, precision, choices)[1]
+    if not isinstance(gold, str | int | float):
+        raise PerceptionError(f"the gold answer is {gold!r}; it must be text or a number")
+    return graded(response, str(gold), answer_type, precision, choices)[1]
 
 
 def graded(
