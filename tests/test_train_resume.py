@@ -200,6 +200,19 @@ def test_a_checkpoint_of_another_model_is_refused(done: RunSpec, tmp_path: Path)
         checkpoints.check(last, replace(done, train=replace(done.train, processes=2)))
 
 
+@pytest.mark.parametrize("name", [checkpoints.ORIGIN, checkpoints.STATE])
+@pytest.mark.parametrize("said", ["", '{"base', "[]", "\x00"])
+def test_a_damaged_checkpoint_is_named_with_the_remedy(done: RunSpec, tmp_path: Path, name: str, said: str) -> None:
+    shutil.copytree(done.checkpoints, tmp_path / "checkpoints")
+    (tmp_path / "checkpoints" / "checkpoint-2.bak").mkdir()  # somebody's own
+    last = checkpoints.last_whole(tmp_path / "checkpoints")
+    assert last and last.name == f"checkpoint-{STEPS}"
+    (last / name).write_text(said)
+    with pytest.raises(TrainingFailed, match=rf"{name} is damaged; remove the checkpoint to go on from the one before"):
+        checkpoints.check(last, done)
+    assert (tmp_path / "checkpoints" / "checkpoint-2.bak").exists()
+
+
 def test_pickled_weights_are_refused(done: RunSpec, tmp_path: Path) -> None:
     last = checkpoints.last_whole(done.checkpoints)
     assert last

@@ -150,7 +150,7 @@ def _only_the_model(folder: str, names: list[str]) -> list[str]:
     return [name for name in names if not name.endswith((".safetensors", ".json", ".jinja")) or name in STATE]
 
 
-STATE = ("trainer_state.json", checkpoints.ORIGIN)
+STATE = (checkpoints.STATE, checkpoints.ORIGIN)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 from collections.abc import Iterator
 from hashlib import sha256
@@ -15,7 +16,9 @@ from perception_r1.train.spec import RunSpec
 
 WHOLE = "whole"  # the file that says that a checkpoint was written to its end
 ORIGIN = "origin.json"
+STATE = "trainer_state.json"  # transformers' own
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "adapter_model.bin")
+NAME = re.compile(r"checkpoint-\d+")  # what else lies beside them is somebody's own
 HEADER = 8  # bytes: the length of a safetensors header
 
 
@@ -31,7 +34,7 @@ def seal(folder: Path, spec: RunSpec) -> None:
 
 def last_whole(folder: Path) -> Path | None:
     """The newest checkpoint that was written to its end; halves are removed."""
-    found = sorted(folder.glob("checkpoint-*"), key=step_of)
+    found = sorted((path for path in folder.glob("checkpoint-*") if NAME.fullmatch(path.name)), key=step_of)
     whole = [path for path in found if (path / WHOLE).exists()]
     for path in found:
         if path not in whole:
@@ -41,7 +44,7 @@ def last_whole(folder: Path) -> Path | None:
 
 def best(last: Path) -> Path | None:
     """The checkpoint that did best on what was held out, as the last one knows it; None where nothing was."""
-    name = json.loads((last / "trainer_state.json").read_text())["best_model_checkpoint"]
+    name = json.loads((last / STATE).read_text())["best_model_checkpoint"]
     found = last.parent / Path(name or "none").name
     return found if (found / WHOLE).exists() else None
 
@@ -59,10 +62,7 @@ def check(checkpoint: Path, spec: RunSpec) -> None:
             f"{checkpoint}: {pickled} is a pickle, which may run any code when it is opened; save the weights as "
             "safetensors, or remove the checkpoint to start anew"
         )
-    try:
-        found = json.loads((checkpoint / ORIGIN).read_text())
-    except FileNotFoundError:
-        found = {}
+    found, _ = _said(checkpoint, ORIGIN), _said(checkpoint, STATE)
     wanted = origin(spec)
     other = [
         f"its {name} is {found.get(name)}, the run's {value}"
@@ -73,6 +73,21 @@ def check(checkpoint: Path, spec: RunSpec) -> None:
         raise TrainingFailed(
             f"{checkpoint} is of another run: {'; '.join(other)}; remove it to start anew, or use its settings"
         )
+
+
+def _said(checkpoint: Path, name: str) -> dict[str, Any]:
+    """What a checkpoint says of itself; raises TrainingFailed where the file is damaged."""
+    try:
+        said = json.loads((checkpoint / name).read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        raise TrainingFailed(
+            f"{checkpoint}: {name} is damaged; remove the checkpoint to go on from the one before it, or from the start"
+        )
+    return said
 
 
 def origin(spec: RunSpec) -> dict[str, Any]:
