@@ -15,10 +15,19 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from perception_r1 import sections
-from perception_r1.errors import ConfigError, EndpointError, RateLimited, Refused, ServerFailed, TimedOut, Unreachable
+from perception_r1.errors import (
+    Barred,
+    ConfigError,
+    EndpointError,
+    RateLimited,
+    Refused,
+    ServerFailed,
+    TimedOut,
+    Unreachable,
+)
 
 Json = Mapping[str, Any]
-NO_WORD = (Unreachable, Refused, TimedOut, RateLimited, ServerFailed)  # nothing that a model said
+NO_WORD = (Unreachable, Barred, Refused, TimedOut, RateLimited, ServerFailed)  # nothing that a model said
 MIME_OF = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}  # by the first bytes
 
 
@@ -114,7 +123,7 @@ class Speaking:
             else:
                 silent, self.spoke = False, True
             yield number, reply
-        if silent and failure and (isinstance(failure, Unreachable) or not self.spoke):
+        if silent and failure and (isinstance(failure, Unreachable | Barred) or not self.spoke):
             raise failure
 
     def close(self) -> None:

@@ -10,7 +10,8 @@ PerceptionError                 one line that names the thing and the remedy
 ├── ProcessFailed               a child process ended without its result; holds the end of its log
 ├── StageFailed                 a stage that did not finish: its name, its cause, and the command that goes on
 └── EndpointError               what came instead of a reply; never a score
-    ├── Refused                 the request or the key is wrong: asking again would not help
+    ├── Refused                 what is asked is wrong, or the model will not say it: asking again would not help
+    ├── Barred                  the server lets nobody in: the key, the address or the model's name is wrong
     ├── Unreachable             nobody answers at that address
     ├── TimedOut                no answer within the endpoint's timeout
     ├── RateLimited             too many requests, for longer than the retry budget lasts
@@ -89,7 +90,11 @@ class EndpointError(PerceptionError):
 
 
 class Refused(EndpointError):
-    """The request or the key is wrong."""
+    """What is asked is wrong, or the model will not say it."""
+
+
+class Barred(EndpointError):
+    """The server lets nobody in, whatever is asked."""
 
 
 class Unreachable(EndpointError):

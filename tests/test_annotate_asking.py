@@ -19,7 +19,17 @@ from perception_r1.annotate.extract import fit as extraction
 from perception_r1.annotate.journal import Journal
 from perception_r1.annotate.trajectories import ask_trajectories
 from perception_r1.endpoints import Reply, Request, open_endpoint
-from perception_r1.errors import BudgetSpent, EndpointError, Malformed, Refused, TimedOut, Truncated, Unreachable
+from perception_r1.errors import (
+    Barred,
+    BudgetSpent,
+    ConfigError,
+    EndpointError,
+    Malformed,
+    Refused,
+    TimedOut,
+    Truncated,
+    Unreachable,
+)
 from perception_r1.records import Problem, Trajectory
 from perception_r1.world.charts import problems
 from perception_r1.world.server import Fault, serving
@@ -142,14 +152,15 @@ def test_a_failure_to_get_a_reply_is_not_kept(journal: Open) -> None:
     assert second.outcome("a") == Reply("hello", 10, 5, 0.0, 0.01)
 
 
+@pytest.mark.parametrize("how", [Unreachable, Barred])  # gone, or a key that is no longer taken
 @pytest.mark.parametrize(("tolerated", "stops"), [(0.0, True), (0.4, True), (0.5, False), (1.0, False)])
 def test_a_server_that_goes_away_in_the_middle_stops_the_stage_and_keeps_what_it_said(
-    journal: Open, tolerated: float, stops: bool
+    journal: Open, tolerated: float, stops: bool, how: type[EndpointError]
 ) -> None:
-    dies = Talkative(lambda request, n: "hello" if n < 3 else Unreachable("nobody there"))
+    dies = Talkative(lambda request, n: "hello" if n < 3 else how("nobody there"))
     first = Asker(dies, journal(), Bill(), 2, trajectories.fit, tolerated)
     if stops:
-        with pytest.raises(Unreachable, match=r"2 of 4 requests got no reply, the last: nobody there; every answer is"):
+        with pytest.raises(how, match=r"2 of 4 requests got no reply, the last: nobody there; every answer is"):
             first.ask(questions("a", "b", "c", "d"), 4)
     else:
         first.ask(questions("a", "b", "c", "d"), 4)
@@ -157,6 +168,15 @@ def test_a_server_that_goes_away_in_the_middle_stops_the_stage_and_keeps_what_it
     second = Asker(back, journal(), Bill(), 2, trajectories.fit, tolerated)
     second.ask(questions("a", "b", "c", "d"), 4)
     assert len(back.asked) == 2
+
+
+def test_a_budget_that_cannot_be_counted_ends_the_asking_at_once(journal: Open) -> None:
+    mute = Talkative(lambda request, n: Reply("hello", 0, 0, 0.0))
+    with pytest.raises(ConfigError, match="does not say how many tokens it took"):
+        Asker(mute, journal(), Bill(most_tokens=1000), 2, trajectories.fit).ask(questions("a", "b"), 2)
+    assert len(mute.asked) == 1
+    Asker(mute, journal(), Bill(), 2, trajectories.fit).ask(questions("a", "b"), 2)
+    assert len(mute.asked) == 2
 
 
 KILLED = """

@@ -13,6 +13,7 @@ import pytest
 from perception_r1 import sections
 from perception_r1.endpoints import Endpoint, Reply, Request, Speaking, image_part, open_endpoint, text_part
 from perception_r1.errors import (
+    Barred,
     ConfigError,
     EndpointError,
     Malformed,
@@ -90,8 +91,8 @@ UNWILLING = '[{"index": 0, "finish_reason": "content_filter", "message": {"role"
         pytest.param(Fault(status=429), RateLimited, "answered 429", id="too-many"),
         pytest.param(Fault(status=408), TimedOut, "answered 408", id="request-timeout"),
         pytest.param(Fault(status=400), Refused, "answered 400", id="bad-request"),
-        pytest.param(Fault(status=401), Refused, "answered 401", id="wrong-key"),
-        pytest.param(Fault(status=404), Refused, "answered 404", id="no-such-model"),
+        pytest.param(Fault(status=401), Barred, "answered 401", id="wrong-key"),
+        pytest.param(Fault(status=404), Barred, "answered 404", id="no-such-model"),
         pytest.param(GARBAGE, Malformed, "sent no chat completion", id="garbage"),
         pytest.param(Fault(body="[]"), Malformed, "sent no chat completion", id="other-json"),
         pytest.param(Fault(body="null"), Malformed, "sent no chat completion", id="null"),
@@ -239,7 +240,7 @@ def test_the_key_comes_from_the_environment_when_the_endpoint_is_opened(monkeypa
             open_endpoint(keyed)
         monkeypatch.setenv("TEACHER_KEY", "s3cret\n")
         assert isinstance(asked(open_endpoint(keyed))[0], Reply)
-        assert isinstance(asked(open_endpoint(settings(server)))[0], Refused)
+        assert isinstance(asked(open_endpoint(settings(server)))[0], Barred)
 
 
 def test_an_unknown_embedded_model_is_refused_with_the_nearest_name() -> None:

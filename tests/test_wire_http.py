@@ -18,7 +18,7 @@ from test_endpoints import REQUEST, asked
 
 from perception_r1 import sections
 from perception_r1.endpoints import Reply, open_endpoint
-from perception_r1.errors import ConfigError, EndpointError, Malformed, Refused, Unreachable
+from perception_r1.errors import Barred, ConfigError, EndpointError, Malformed, Unreachable
 from perception_r1.wire import connection
 from perception_r1.wire.answer import LARGEST, Answer, NotHttp, Reader, TooLong
 from perception_r1.world.server import serving
@@ -165,7 +165,7 @@ def told(url: str, **said: object) -> Reply | EndpointError:
         ),
         pytest.param(
             b"HTTP/1.1 308 Moved\r\nLocation: https://m.test/v1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-            Refused,
+            Barred,
             "answered 308: it is at https://m.test/v1; set base_url to it",
             id="moved",
         ),

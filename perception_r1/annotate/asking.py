@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from perception_r1.annotate.journal import Journal, Outcome
 from perception_r1.endpoints import Endpoint, Reply, Request
 from perception_r1.errors import (
+    Barred,
     BudgetSpent,
+    ConfigError,
     EndpointError,
     Malformed,
     RateLimited,
@@ -24,7 +26,7 @@ from perception_r1.errors import (
 )
 
 UNFIT = (Malformed, Truncated, Refused)  # said by a model, and worth another attempt
-SILENT = (Unreachable, TimedOut, RateLimited, ServerFailed)  # said by nobody, and may pass
+SILENT = (Unreachable, Barred, TimedOut, RateLimited, ServerFailed)  # said by nobody, and may pass
 
 Watch = Callable[[int, int], None]  # done, total
 Fit = Callable[[Reply], Outcome]  # the reply, or what is wrong with it
@@ -61,6 +63,11 @@ class Bill:
     def is_spent(self) -> bool:
         """Whether nothing more may be asked."""
         return 0 < self.most_tokens <= self.tokens or 0 < self.most_usd <= self.usd_before + self.usd
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether there is anything to be spent."""
+        return self.most_tokens > 0 or self.most_usd > 0
 
     def add(self, outcome: Outcome, *, is_failure: bool) -> None:
         """Counts a reply; one that is of no use is paid for, too."""
@@ -126,6 +133,11 @@ class Asker:
             self.journal.add(sent[number], outcome, keep=isinstance(outcome, Reply | Malformed | Truncated))
             self._count(outcome)
             self.silent += [outcome] if isinstance(outcome, SILENT) else []
+            if self.bill.has_limit and isinstance(outcome, Reply) and not outcome.prompt_tokens:
+                raise ConfigError(
+                    f"{self.endpoint.model} does not say how many tokens it took (no usage in its replies), so that no "
+                    "budget can be kept; leave annotate.budget_tokens and annotate.budget_usd out, or ask another"
+                )
             yield len(self.journal)
 
     def _count(self, outcome: Outcome) -> None:

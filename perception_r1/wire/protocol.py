@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from perception_r1 import sections
 from perception_r1.endpoints import Reply, Request
-from perception_r1.errors import EndpointError, Malformed, RateLimited, Refused, ServerFailed, TimedOut, Truncated
+from perception_r1.errors import (
+    Barred,
+    EndpointError,
+    Malformed,
+    RateLimited,
+    Refused,
+    ServerFailed,
+    TimedOut,
+    Truncated,
+)
 from perception_r1.wire.answer import Answer
 
 if TYPE_CHECKING:
@@ -19,6 +28,7 @@ if TYPE_CHECKING:
 
 MILLION = 1_000_000
 MOST_TOKENS = 1 << 31  # of a request: a larger count is no count, and fits neither a price nor a table
+OF_THE_REQUEST = (400, 413, 415, 422)  # statuses that another request may not get; others mean us
 _SPELL = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 PLAIN = (string.ascii_letters + string.digits + "+/=:;,-.").encode()  # what JSON spells as it is
 
@@ -127,12 +137,14 @@ def _of_status(where: str, answer: Answer) -> EndpointError:
     """The failure that an HTTP status stands for."""
     status, told = answer.status, f"{where} answered {answer.status}: {_complaint(answer.body)}"
     if 300 <= status < 400 and "location" in answer.headers:
-        return Refused(f"{where} answered {status}: it is at {_short(answer.headers['location'])}; set base_url to it")
+        return Barred(f"{where} answered {status}: it is at {_short(answer.headers['location'])}; set base_url to it")
     if status == 429:
         return RateLimited(told)
     if status == 408:
         return TimedOut(told)
-    return ServerFailed(told) if status >= 500 or status == 409 else Refused(told)
+    if status >= 500 or status == 409:
+        return ServerFailed(told)
+    return Refused(told) if status in OF_THE_REQUEST else Barred(told)
 
 
 def _complaint(body: bytes) -> str:
