@@ -275,11 +275,12 @@ def test_a_long_list_is_asked_in_parts() -> None:
     assert [j.verdict for j in told] == ["contradicted"] * 7 + ["supported"] + ["contradicted"] * 32
 
 
-def test_watch_counts_the_requests() -> None:
+def test_watch_counts_the_parts_whoever_decides_them() -> None:
     seen: list[tuple[int, int]] = []
-    cases = [Case(thought(f"Image {number}."), FACTS[:1]) for number in range(3)]
+    said = ["Image 0.", "Bar A is 7.", "Image 2.", "Bar A is 7.", "Bar A is 7. So."]  # three by the matcher, two alike
+    cases = [Case(thought(each), (("a", "Bar A is 7."),)) for each in said]
     Judge(Saying(embedded)).judge(cases, watch=lambda done, total: seen.append((done, total)))
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert seen == [(2, 4), (3, 4), (4, 4)]
 
 
 def fenced(request: Request) -> str:

@@ -1,16 +1,16 @@
 """A judge: the matcher decides what is certain, a model behind an endpoint the rest, and no failure is ever a score."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from perception_r1 import sections
 from perception_r1.endpoints import Endpoint, Reply, Request, open_endpoint
 from perception_r1.errors import EndpointError, Malformed, Truncated
 from perception_r1.judges.cache import Found, VerdictCache, digest
-from perception_r1.judges.claims import Reading, claim_of, read
+from perception_r1.judges.claims import Claim, claim_of, read
 from perception_r1.judges.matcher import decide
 from perception_r1.judges.parse import read_reply
 from perception_r1.judges.part import perception_part
@@ -22,8 +22,15 @@ FACTS = 16  # in one request: a longer list would be cut off at the token limit
 MAX_CHARACTERS = 20_000  # of a response's perception part, about 5,000 tokens; the rest is not judged
 
 Watch = Callable[[int, int], None]
-Pair = tuple[str, str]  # a response's perception part, an annotation's text
-Kept = dict[str, dict[str, Found]]  # by part and annotation
+Kept = dict[str, dict[str, Found]]  # by a response's perception part and an annotation's text
+
+
+class Listed(NamedTuple):
+    """The annotations that one request asks about; `place` is that of the part among all."""
+
+    place: int
+    part: str
+    texts: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +106,21 @@ class Judge:
     def _judged(self, cases: Sequence[Case], kept: Kept, watch: Watch | None) -> list[tuple[Judgement, ...]]:
         """Judgements on cases of which something is not known yet."""
         parts = [self.part(case) for case in cases]
-        found = {(part, text): said for part in parts if part in kept for text, said in kept[part].items() if part}
-        known = len(found)
-        found |= self._settled(cases, parts, found)
-        wanted = [
-            [(part, text) for _, text in case.annotations] for case, part in zip(cases, parts, strict=True) if part
-        ]
-        open_lists = _open_lists(wanted, found, self.facts)
-        settled = sum(len(case.annotations) for case, part in zip(cases, parts, strict=True) if not part)
-        self.tally.began(wanted, settled, known, len(found) - known)
-        found |= {pair: _NO_REPLY for pairs in open_lists for pair in pairs}
-        found |= dict(self._asked(open_lists, 0, watch))
-        again = [[pair for pair in pairs if found[pair].ask_again] for pairs in open_lists]
-        found |= dict(self._asked([pairs for pairs in again if pairs], 1, None))
+        wanted: dict[str, dict[str, None]] = {}  # of each part all that is to be known, once
+        for case, part in zip(cases, parts, strict=True):
+            if part:
+                wanted.setdefault(part, {}).update(dict.fromkeys([text for _, text in case.annotations]))
+        found: Kept = {part: dict(kept.get(part, {})) for part in wanted}
+        self.tally.began(
+            sum(len(case.annotations) for case in cases),
+            settled=sum(len(case.annotations) for case, part in zip(cases, parts, strict=True) if not part),
+            cached=sum(len(told.keys() & wanted[part].keys()) for part, told in found.items() if told),
+            different=sum(map(len, wanted.values())),
+        )
+        asked = self._ask(self._open(wanted, found), found, 0, watch, len(wanted))
+        self._ask(_again(asked, found), found, 1)
+        if watch:
+            watch(len(wanted), len(wanted))
         if self.cache:
             self.cache.flush()
         return [_judgements(case, part, found) for case, part in zip(cases, parts, strict=True)]
@@ -127,54 +136,53 @@ class Judge:
         part = None if case.truncated else perception_part(case.response)
         return part[: self.max_characters] if part else part
 
-    def _settled(
-        self, cases: Sequence[Case], parts: Sequence[str | None], known: dict[Pair, Found]
-    ) -> dict[Pair, Found]:
-        """What the matcher is certain of, of what is not known."""
-        if not self.matcher:
-            return {}
-        found: dict[Pair, Found] = {}
-        read_once: Callable[[str], Reading] = functools.cache(read)
+    def _open(self, wanted: Mapping[str, Iterable[str]], found: Kept) -> Iterator[Listed]:
+        """What is asked in each request: what is left open of one part, whichever responses it stands in.
+
+        A part is matched when its turn has come, while the model reads those before it.
+        """
         claim_once = functools.cache(claim_of)
-        for case, part in zip(cases, parts, strict=True):
-            fresh = [text for _, text in case.annotations if part and (part, text) not in known]
-            claims = [(text, claim) for text in fresh if (claim := claim_once(text))]
-            decided = [(text, decide(claim, read_once(part))) for text, claim in claims if part]
-            told = {text: Found(said.verdict, "matcher", said.evidence) for text, said in decided if said}
-            if told and part:
-                found.update({(part, text): said for text, said in told.items()})
+        for place, (part, texts) in enumerate(wanted.items()):
+            fresh = [text for text in texts if text not in found[part]]
+            if self.matcher and fresh:
+                told = _matched(part, fresh, claim_once)
+                found[part].update(told)
+                self.tally.matched(len(told))
                 self._keep(part, told)
-        return found
+                fresh = [text for text in fresh if text not in told]
+            for start in range(0, len(fresh), self.facts):
+                yield Listed(place, part, fresh[start : start + self.facts])
 
     def _keep(self, part: str, told: dict[str, Found]) -> None:
         if self.cache and told:
             self.cache.keep(self.digest, part, told)
 
-    def _asked(
-        self, lists: Sequence[Sequence[Pair]], attempt: int, watch: Watch | None
-    ) -> Iterator[tuple[Pair, Found]]:
-        """What the model says about each pair, or why that is not known."""
-        texts = [[text for _, text in pairs] for pairs in lists]
-        by_ids: list[dict[str, str]] = [{} for _ in lists]
-        requests = self._requests(lists, texts, attempt, by_ids)
-        for done, (number, reply) in enumerate(self.endpoint.ask(requests), 1):
-            part, told = lists[number][0][0], dict(self._answers(reply, by_ids[number]))
+    def _ask(
+        self, lists: Iterable[Listed], found: Kept, attempt: int, watch: Watch | None = None, total: int = 0
+    ) -> list[Listed]:
+        """Asks the model about the lists as they are made, and adds what it says; the lists that were asked about."""
+        asked: list[Listed] = []
+        by_ids: list[dict[str, str]] = []
+        backwards = self.order == "reversed"
+
+        def requests() -> Iterator[Request]:
+            for listed in lists:
+                request, by_id = rendered(listed.texts, listed.part, attempt, self.max_tokens, self.prompt, backwards)
+                asked.append(listed)
+                by_ids.append(by_id)
+                yield request
+
+        for done, (number, reply) in enumerate(self.endpoint.ask(requests()), 1):
+            part, told = asked[number].part, dict(self._answers(reply, by_ids[number]))
             self.tally.answered(reply, [said.verdict for said in told.values()], attempt)
             self._keep(part, told)
-            yield from (((part, text), said) for text, said in told.items())
+            found[part].update(told)
             if watch:
-                watch(done, len(lists))
-
-    def _requests(
-        self, lists: Sequence[Sequence[Pair]], texts: Sequence[list[str]], attempt: int, by_ids: list[dict[str, str]]
-    ) -> Iterator[Request]:
-        """The requests as the endpoint takes them; what stands behind their ids is noted."""
-        backwards = self.order == "reversed"
-        for number, pairs in enumerate(lists):
-            request, by_ids[number] = rendered(
-                texts[number], pairs[0][0], attempt, self.max_tokens, self.prompt, backwards
-            )
-            yield request
+                watch(max(0, asked[-1].place + 1 - (len(asked) - done)), total)  # less those under way
+        for listed in asked:  # an endpoint that fell silent
+            for text in listed.texts:
+                found[listed.part].setdefault(text, _NO_REPLY)
+        return asked
 
     def _answers(self, reply: Reply | EndpointError, by_id: dict[str, str]) -> Iterator[tuple[str, Found]]:
         if isinstance(reply, EndpointError):
@@ -201,20 +209,28 @@ def open_judge(endpoint: sections.Endpoint, judging: sections.Judging, cache: Pa
     )
 
 
-def _open_lists(wanted: Iterable[Sequence[Pair]], found: dict[Pair, Found], longest: int) -> list[list[Pair]]:
-    """What is asked in each request: all that is open about one thought, whichever responses it stands in."""
-    by_part: dict[str, dict[Pair, None]] = {}
-    for pair in (pair for pairs in wanted for pair in pairs):
-        if pair not in found:
-            by_part.setdefault(pair[0], {})[pair] = None
-    lists = [list(pairs) for pairs in by_part.values()]
-    return [pairs[start : start + longest] for pairs in lists for start in range(0, len(pairs), longest)]
+def _matched(part: str, texts: Sequence[str], claim_once: Callable[[str], Claim | None]) -> dict[str, Found]:
+    """What the matcher is certain of."""
+    claims = [(text, claim) for text in texts if (claim := claim_once(text))]
+    if not claims:
+        return {}
+    reading = read(part)
+    decided = [(text, decide(claim, reading)) for text, claim in claims]
+    return {text: Found(said.verdict, "matcher", said.evidence) for text, said in decided if said}
 
 
-def _judgements(case: Case, part: str | None, found: dict[Pair, Found]) -> tuple[Judgement, ...]:
+def _again(asked: Iterable[Listed], found: Kept) -> Iterator[Listed]:
+    """What of the lists is worth another request."""
+    for listed in asked:
+        texts = [text for text in listed.texts if found[listed.part][text].ask_again]
+        if texts:
+            yield Listed(listed.place, listed.part, texts)
+
+
+def _judgements(case: Case, part: str | None, found: Kept) -> tuple[Judgement, ...]:
     if not part:
         return tuple(Judgement(id, "absent", "rule") for id, _ in case.annotations)
-    told = [(id, found[part, text]) for id, text in case.annotations]
+    told = [(id, found[part][text]) for id, text in case.annotations]
     return tuple(Judgement(id, said.verdict, said.decided_by, said.evidence, said.asked) for id, said in told)
 
 

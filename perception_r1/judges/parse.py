@@ -52,7 +52,7 @@ def _entries(reply: str) -> list[Any]:
 def object_of(reply: str) -> dict[str, Any]:
     """What a reply says that is one JSON object and nothing else; empty where it is not."""
     try:
-        said = json.loads(reply, object_pairs_hook=_unambiguous, parse_constant=_no_number)
+        said = _READER.decode(reply)
     except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
@@ -68,3 +68,6 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
+
+
+_READER = json.JSONDecoder(object_pairs_hook=_unambiguous, parse_constant=_no_number)

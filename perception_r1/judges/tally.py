@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from perception_r1.endpoints import Reply
@@ -35,13 +35,16 @@ class Tally:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _counted: Counter[str] = field(default_factory=Counter)
 
-    def began(self, wanted: Iterable[Sequence[object]], settled: int, cached: int, matched: int) -> None:
-        """Notes what a call wants, and how much of it (each pair once) is known already."""
-        pairs = [pair for pairs in wanted for pair in pairs]
-        known = {"settled": settled, "cached": cached, "matched": matched, "shared": len(pairs) - len(set(pairs))}
+    def began(self, wanted: int, settled: int, cached: int, different: int) -> None:
+        """Notes what a call wants, and how much of it is known already."""
         with self._lock:
             self.meter.began()
-            self._counted.update(known, wanted=len(pairs) + settled)
+            self._counted.update(wanted=wanted, settled=settled, cached=cached, shared=wanted - settled - different)
+
+    def matched(self, verdicts: int) -> None:
+        """Notes what the matcher decided."""
+        with self._lock:
+            self._counted.update(matched=verdicts)
 
     def remembered(self, verdicts: int) -> None:
         """Notes verdicts on responses that were judged before."""

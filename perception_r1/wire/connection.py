@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import functools
+import ipaddress
 import ssl
 import urllib.parse
 
@@ -117,9 +118,18 @@ async def _connected(url: urllib.parse.SplitResult, secure: bool) -> Connection:
         port,
         ssl=_context() if secure else None,
         server_hostname=host if secure else None,
-        happy_eyeballs_delay=NEXT_ADDRESS_S,
+        happy_eyeballs_delay=None if _is_address(host) else NEXT_ADDRESS_S,
     )
     return connection
+
+
+def _is_address(host: str) -> bool:
+    """Whether there is nothing to choose from; a race of one address takes as long again as to connect."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 async def _through(connection: Connection, url: urllib.parse.SplitResult, proxy: urllib.parse.SplitResult) -> None:
