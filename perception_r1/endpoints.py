@@ -7,12 +7,13 @@
 An endpoint with a base URL speaks the OpenAI protocol; one without is a model of the embedded world, in process.
 """
 
-import base64
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from pybase64 import b64encode_as_string
 
 from perception_r1 import sections
 from perception_r1.errors import (
@@ -131,6 +132,12 @@ class Speaking:
         self.endpoint.close()
 
 
+class DataUri(str):
+    """A picture in letters that JSON spells as they are."""
+
+    __slots__ = ()
+
+
 def text_part(text: str) -> dict[str, Any]:
     """Text as a part of a message's content."""
     return {"type": "text", "text": text}
@@ -139,10 +146,7 @@ def text_part(text: str) -> dict[str, Any]:
 def image_part(picture: bytes) -> dict[str, Any]:
     """An encoded picture, PNG or JPEG, as a part of a message's content: a data URI."""
     mime = next((mime for start, mime in MIME_OF.items() if picture.startswith(start)), "image/png")
-    return {
-        "type": "image_url",
-        "image_url": {"url": f"data:{mime};base64,{base64.b64encode(picture).decode('ascii')}"},
-    }
+    return {"type": "image_url", "image_url": {"url": DataUri(f"data:{mime};base64,{b64encode_as_string(picture)}")}}
 
 
 def reason_of(failure: EndpointError) -> str:

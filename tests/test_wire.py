@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from test_endpoints import GARBAGE, PARTS, REQUEST, asked, settings, varied
 
 from perception_r1 import sections
-from perception_r1.endpoints import Reply, Request, open_endpoint
+from perception_r1.endpoints import Reply, Request, image_part, open_endpoint
 from perception_r1.errors import (
     ConfigError,
     EndpointError,
@@ -341,12 +341,13 @@ def test_a_forked_child_opens_lines_of_its_own() -> None:
 @pytest.mark.parametrize(
     "url",
     [
+        image_part(b"\x89PNG\r\n\x1a\n\0\xfb\xff")["image_url"]["url"],
         "data:image/png;base64,iVBORw0KGgo+/8=",
         'data:text/plain,"quoted\\"',
         "data:text/plain,é\n",
         "http://a.test/x.png",
     ],
-    ids=["picture", "quotes", "beyond-ascii", "address"],
+    ids=["ours", "picture", "quotes", "beyond-ascii", "address"],
 )
 def test_a_picture_that_goes_round_the_encoder_arrives_as_it_was(url: str) -> None:
     parts = [{"type": "image_url", "image_url": {"url": url, "detail": "low"}}, {"type": "text", "text": 'Is "é" 7?'}]

@@ -2,7 +2,6 @@
 
 import email.utils
 import json
-import string
 import sys
 import time
 import uuid
@@ -10,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from perception_r1 import sections
-from perception_r1.endpoints import Reply, Request
+from perception_r1.endpoints import DataUri, Reply, Request
 from perception_r1.errors import (
     Barred,
     EndpointError,
@@ -30,7 +29,6 @@ MILLION = 1_000_000
 MOST_TOKENS = 1 << 31  # of a request: a larger count is no count, and fits neither a price nor a table
 OF_THE_REQUEST = (400, 413, 415, 422)  # statuses that another request may not get; others mean us
 _SPELL = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-PLAIN = (string.ascii_letters + string.digits + "+/=:;,-.").encode()  # what JSON spells as it is
 
 
 def body_of(model: str, request: Request) -> dict[str, Any]:
@@ -65,7 +63,7 @@ def encoded(model: str, request: Request) -> bytes:
 
 
 def _without_pictures(message: dict[str, Any], mark: str, pictures: list[bytes]) -> dict[str, Any]:
-    """The message with a mark in the place of each picture whose spelling in JSON is its own."""
+    """The message with a mark in the place of each picture."""
     content = message.get("content")
     if not isinstance(content, list | tuple):
         return message
@@ -74,9 +72,9 @@ def _without_pictures(message: dict[str, Any], mark: str, pictures: list[bytes])
 
 def _without_picture(part: Any, mark: str, pictures: list[bytes]) -> Any:
     url = part["image_url"]["url"] if part.get("type") == "image_url" else ""
-    if not url.startswith("data:") or not url.isascii() or (data := url.encode()).translate(None, PLAIN):
+    if not isinstance(url, DataUri):
         return part
-    pictures.append(data)
+    pictures.append(url.encode())
     return part | {"image_url": part["image_url"] | {"url": mark}}
 
 
