@@ -4,6 +4,7 @@ A statement counts only where a whole sentence was understood from its start: "t
 about B, "bar A is 7 less than B" nothing about 7, and "if so, bar A is 7" nothing at all.
 """
 
+import functools
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -54,12 +55,13 @@ def read(text: str) -> Reading:
     claims: list[Claim] = []
     rest: list[str] = []
     for sentence in filter(None, (part.strip() for part in ENDS_SENTENCE.split(written))):
-        found, left = _sentence(sentence)
+        found, left = _sentence(sentence)  # completions of one prompt say the same sentences
         claims += found
         rest += [left] if left else []
     return Reading(tuple(claims), tuple(rest), not all(map(harmless, rest)))
 
 
+@functools.lru_cache(1 << 14)
 def claim_of(annotation: str) -> Claim | None:
     """The one thing that an annotation states, if it is one that can be compared."""
     reading = read(annotation)
@@ -68,17 +70,19 @@ def claim_of(annotation: str) -> Claim | None:
     return reading.claims[0] if reading.claims[0].affirmed else None
 
 
-def _sentence(sentence: str) -> tuple[list[Claim], str]:
+@functools.lru_cache(1 << 14)
+def _sentence(sentence: str) -> tuple[tuple[Claim, ...], str]:
     """The statements of a sentence and what is left of it; all of it where one part is not certain."""
     if HEDGES.search(sentence):
-        return [], sentence
+        return (), sentence
     if NEGATIONS.search(sentence):
         start = _leads(sentence)
         seen = sight(sentence, start)
         found = DENIES.match(sentence, start) or RELATES.match(sentence, start) or (seen and seen[0])
         whole = found and not sentence[found.end() :].strip(" .!;")
-        return ([_claim(found, sentence)], "") if found and whole else ([], sentence)
-    return _statements(sentence)
+        return ((_claim(found, sentence),), "") if found and whole else ((), sentence)
+    claims, left = _statements(sentence)
+    return tuple(claims), left
 
 
 def _statements(sentence: str) -> tuple[list[Claim], str]:

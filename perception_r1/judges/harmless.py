@@ -9,6 +9,7 @@ Nobody can list how a statement may be taken back, hedged, quoted or supposed; s
 of its words is known to be.
 """
 
+import functools
 import re
 
 from perception_r1.judges.grammar import HEDGES
@@ -50,6 +51,7 @@ _WORDS_BESIDE_A_NAME = _WORDS | frozenset(_OF_OTHERS.split())  # said of that
 _NOT_IN_A_HEADING = re.compile(r"\b(?:question|problem|answer|asks|solution)\b")
 
 
+@functools.lru_cache(1 << 14)
 def harmless(part: str) -> bool:
     """Whether a part of a text that states nothing plainly changes nothing of what is stated beside it."""
     part = part.strip()

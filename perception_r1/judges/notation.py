@@ -19,27 +19,27 @@ _WORDS = (
 _WORD = re.compile(rf"\b(?:{'|'.join(_WORDS)})\b")
 _NO_NAME = re.compile(r"\b[A-Za-z]*[a-z][A-Za-z]*\b")
 
-_REWRITTEN = [
-    (re.compile(pattern), put)
-    for pattern, put in (
-        (r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|overline|operatorname|boldsymbol)\s*\{([^{}]*)\}", r"\1"),
-        (r"\\[dt]?frac\s*\{\s*([0-9]+)\s*\}\s*\{\s*([0-9]+)\s*\}", r" \1/\2"),
-        (r"\\sqrt\s*\{\s*([0-9]+)\s*\}", r" sqrt(\1) "),
-        (r"\^\s*\{?\s*\\circ\s*\}?|\\degree\b", " degrees "),
-        (r"\\(?:measured)?angle(?![a-z])", " angle "),
-        (r"\\triangle(?![a-z])", " triangle "),
-        (r"\\perp(?![a-z])", " perpendicular to "),
-        (r"\\parallel(?![a-z])", " parallel to "),
-        (r"\\cong(?![a-z])", " congruent to "),
-        (r"\\neq?(?![a-z])|!=", " is not "),
-        (r"\\approx(?![a-z])", " about "),
-        (r"\\(?:times|cdot)(?![a-z])", "*"),
-        (r"\\pi(?![a-z])", " pi "),
-        (r"\\(?:left|right)(?![a-z])", ""),
-        (r"\\[,;:! ()\[\]]|\\q?quad(?![a-z])|~(?!~)|\$", " "),
-        (r"(?m)^\s*(?:[-*+]|[0-9]+[.)]|#+)\s+", ""),  # bullets, numbers of a list, headings
-        (r"\*\*|__|`", ""),
-        (r"[^\S\n]+", " "),
+_REWRITTEN = [  # signs of which one has to stand there for the pattern to match, the pattern, what is put in its place
+    (signs, re.compile(pattern), put)
+    for signs, pattern, put in (
+        ("\\", r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|overline|operatorname|boldsymbol)\s*\{([^{}]*)\}", r"\1"),
+        ("\\", r"\\[dt]?frac\s*\{\s*([0-9]+)\s*\}\s*\{\s*([0-9]+)\s*\}", r" \1/\2"),
+        ("\\", r"\\sqrt\s*\{\s*([0-9]+)\s*\}", r" sqrt(\1) "),
+        ("^\\", r"\^\s*\{?\s*\\circ\s*\}?|\\degree\b", " degrees "),
+        ("\\", r"\\(?:measured)?angle(?![a-z])", " angle "),
+        ("\\", r"\\triangle(?![a-z])", " triangle "),
+        ("\\", r"\\perp(?![a-z])", " perpendicular to "),
+        ("\\", r"\\parallel(?![a-z])", " parallel to "),
+        ("\\", r"\\cong(?![a-z])", " congruent to "),
+        ("\\!", r"\\neq?(?![a-z])|!=", " is not "),
+        ("\\", r"\\approx(?![a-z])", " about "),
+        ("\\", r"\\(?:times|cdot)(?![a-z])", "*"),
+        ("\\", r"\\pi(?![a-z])", " pi "),
+        ("\\", r"\\(?:left|right)(?![a-z])", ""),
+        ("\\~$", r"\\[,;:! ()\[\]]|\\q?quad(?![a-z])|~(?!~)|\$", " "),
+        ("-*+.)#", r"(?m)^\s*(?:[-*+]|[0-9]+[.)]|#+)\s+", ""),  # bullets, numbers of a list, headings
+        ("*_`", r"\*\*|__|`", ""),
+        ("", r"[^\S\n]+", " "),
     )
 ]
 
@@ -49,9 +49,11 @@ def plain(text: str) -> str:
 
     Signs that are not understood stay as they are.
     """
-    text = "".join(_SIGNS.get(sign) or _folded(sign) for sign in text)
-    for pattern, put in _REWRITTEN:
-        text = pattern.sub(put, text)
+    if not text.isascii():
+        text = "".join(_SIGNS.get(sign) or _folded(sign) for sign in text)
+    for signs, pattern, put in _REWRITTEN:
+        if not signs or any(sign in text for sign in signs):
+            text = pattern.sub(put, text)
     text = _NO_NAME.sub(lambda word: word[0].lower(), text)
     return _WORD.sub(lambda word: str(_WORDS.index(word[0])), text)
 

@@ -1,6 +1,7 @@
 """The embedded models: what answers where there is no address, in process and at once."""
 
 import difflib
+import functools
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -90,7 +91,11 @@ def tokens(text: str) -> int:
 
 def prompt_tokens(request: Request) -> int:
     """The tokens of all messages."""
-    return tokens(text_of(request)) + IMAGE_TOKENS * len(pictures_of(request))
+    said = sum(tokens(text_of(request, role)) for role in ("user", "assistant"))
+    return _of_all(text_of(request, "system")) + said + IMAGE_TOKENS * len(pictures_of(request))
+
+
+_of_all = functools.lru_cache(64)(tokens)  # what stands in every request
 
 
 def text_of(request: Request, role: str = "") -> str:

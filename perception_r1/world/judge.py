@@ -4,9 +4,9 @@ It reads loosely, sentence by sentence: a name, and the number nearest to it. It
 that `validate` measures two readers and not one twice, and it is no better than that: what it gets wrong is counted.
 """
 
+import functools
 import json
 import re
-from collections.abc import Iterator
 
 from perception_r1.endpoints import Request
 from perception_r1.records import Verdict
@@ -75,10 +75,10 @@ _POINTS = {"supported": 1, "contradicted": -1}
 
 
 def _verdict(fact: str, response: str) -> tuple[Verdict, str]:
-    wanted = next(_readings(_cleaned(fact)), None)
+    wanted = _readings(_cleaned(fact))
     if not wanted:
         return _repeated(fact, response)
-    names, number, _ = wanted
+    ((names, number, _),) = wanted
     values: dict[float, str] = {}
     denied: dict[float, str] = {}
     for sentence in _SENTENCE.split(_cleaned(response)):
@@ -99,13 +99,15 @@ def _weighed(number: float, values: dict[float, str], denied: dict[float, str]) 
     return ("contradicted", denied[number]) if number in denied else ("absent", "")
 
 
-def _readings(sentence: str) -> Iterator[tuple[str, float, bool]]:
+@functools.lru_cache(1 << 12)
+def _readings(sentence: str) -> tuple[tuple[str, float, bool], ...]:
     """The one (name, number, denied) that a sentence states, if it is plain enough."""
     names = [name[1] or name[2] for name in _NAME.finditer(sentence)]
     rest = _NAME.sub(" ", sentence)
     numbers = _NUMBER.findall(rest)
     if len({_same(name) for name in names}) == 1 and len(set(numbers)) == 1 and not _DOUBT.search(sentence):
-        yield _same(names[0]), float(numbers[0]), bool(_DENIAL.search(sentence))
+        return ((_same(names[0]), float(numbers[0]), bool(_DENIAL.search(sentence))),)
+    return ()
 
 
 def _same(name: str) -> str:
