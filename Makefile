@@ -10,8 +10,8 @@ unexport PYTHONDONTWRITEBYTECODE  # many processes read the same sources: they a
 run: .venv/installed
 	$(BIN)/perception-r1 run --config configs/embedded.toml
 
-test: .venv/installed lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder -m "not slow"
+test: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder -m "not slow"
 
 test-slow: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder -m slow

@@ -116,6 +116,7 @@ def test_ready_annotations_and_chains_of_thought_of_a_data_set_are_taken(tmp_pat
     assert made == [("a/0", "", 0), ("b/0", "wrong answer", 0)]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_another_rule_asks_no_model_and_a_killed_run_repeats_only_what_was_under_way(tmp_path: Path) -> None:
     with serving(faults=[Fault(delay_s=0.05)] * 1000) as server:

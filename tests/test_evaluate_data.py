@@ -79,6 +79,7 @@ def asked(store: Store, *overrides: str) -> tuple[str, str]:
     return str(made.run), made.version
 
 
+@pytest.mark.slow
 def test_annotations_of_the_store_are_read_and_are_parents_of_the_predictions(tmp_path: Path) -> None:
     store = open_store(tmp_path / "store")
     items = list(world.items(6, 0))

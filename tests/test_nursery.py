@@ -80,6 +80,7 @@ def beside(call: Callable[[], None]) -> tuple[threading.Thread, list[Exception]]
     return thread, raised
 
 
+@pytest.mark.slow
 def test_a_child_finds_torch_imported_and_the_environment_as_it_is_now(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

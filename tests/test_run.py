@@ -167,6 +167,7 @@ def test_an_evaluation_that_is_killed_asks_again_only_what_has_no_file_yet(done:
     assert sum(shards.values()) == marked and len(shards) > marked
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_under_prefect_the_same_artifacts_are_found(done: Path) -> None:
     before, runs = digests(done), finished(done)

@@ -45,6 +45,7 @@ def rows(spec: RunSpec) -> list[Any]:
     return [row for table in ledger.read(spec.rollouts) for row in table.to_pylist()]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_at_three_random_moments_is_the_run_that_was_not(done: RunSpec, tmp_path: Path) -> None:
     """Killed outright three times: each time somewhere within a step, or a checkpoint, or a look."""
     killed, chance = replace(done, folder=tmp_path / "killed"), random.Random(time.time_ns())
