@@ -4,9 +4,10 @@ OMP_NUM_THREADS=1 python -m bench.train                 # about ten minutes; wri
 OMP_NUM_THREADS=1 python -m bench.train --repeats 1     # a first look
 
 Both sides train the same tiny model on the same charts with the same seeds and a learning rate so small that both say
-the same all the way; plain TRL's reward is the length of nothing. Runs take turns, each in a process of its own, and
-the first step, which warms up, does not count. CPU seconds count all threads; what else runs on the machine is in the
-wall seconds only. The memory is the most that a process held at once, of these and of those that a quick run starts.
+the same all the way; plain TRL's reward is the length of nothing. They take turns step by step in one process, since a
+step takes a tenth more or less in another. The first step, which warms up, does not count. CPU seconds count all
+threads; what else runs on the machine is in the wall seconds only. The memory is the most that a process held at once,
+of those that wait for a judge and of those that a quick run starts.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -32,26 +34,29 @@ from perception_r1.world.server import Fault, serving
 from tests.training import SHARED
 
 RESULTS = Path(__file__).parent / "results" / "train.md"
-STEPS = 12
+STEPS = 25
 JUDGE_S = 0.3
 STILL = 1e-12  # a learning rate that changes nothing: both sides go on saying the same
 SIDES = ("plain TRL", "ours")
+BOTH = "both"
 
 
 def main() -> None:
     """Runs both sides in turns and writes the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--child", nargs=2, metavar=("SIDE", "RUN.json"))
+    parser.add_argument("--repeats", type=int, default=6)
+    parser.add_argument("--child", nargs="+", metavar="SIDE RUN.json")
     options = parser.parse_args()
     if options.child:
-        print(json.dumps(measured(options.child[0], RunSpec.read(Path(options.child[1])))))
+        side, *runs = options.child
+        specs = [RunSpec.read(Path(run)) for run in runs]
+        print(json.dumps(together(*specs) if side == BOTH else measured(side, *specs)))
         return
     with tempfile.TemporaryDirectory() as folder:
         os.environ[SHARED] = folder
         steps = [step_rows(Path(folder) / str(n), n) for n in range(options.repeats)]
         waits = [wait_rows(Path(folder) / f"judge{n}", reference) for n, reference in enumerate((False, True))]
-        peaks = {f"a training child, {side}": max(row[side]["peak_mb"] for row in steps) for side in SIDES}
+        peaks = {f"a training child, {side}": max(row[side]["peak_mb"] for row in waits) for side in SIDES}
         peaks |= {f"`run --profile quick`: {name}": peak for name, peak in run_peaks(Path(folder) / "run").items()}
     text = written(steps, waits) + memory(peaks)
     RESULTS.write_text(text)
@@ -59,9 +64,9 @@ def main() -> None:
 
 
 def step_rows(folder: Path, number: int) -> dict[str, dict[str, float]]:
-    """Both sides' seconds a step, one after the other; who is first changes from repeat to repeat."""
+    """Both sides' seconds a step, turn by turn; who is first changes from repeat to repeat."""
     order = SIDES if number % 2 else SIDES[::-1]
-    return {side: ran(side, planted(folder / side.replace(" ", ""), 8)) for side in order}
+    return ran(BOTH, *(planted(folder / side.replace(" ", ""), 8) for side in order))
 
 
 def wait_rows(folder: Path, reference: bool) -> dict[str, dict[str, float]]:
@@ -121,17 +126,70 @@ def planted(folder: Path, prompts: int) -> RunSpec:
     return training.planted(folder, *overrides, *sizes, count=480)
 
 
-def ran(side: str, spec: RunSpec) -> dict[str, float]:
+def ran(side: str, *specs: RunSpec) -> Any:
     """What a process of its own measured."""
-    path = spec.folder / "RUN.json"
-    path.write_text(json.dumps(spec.as_json()))
-    words = [sys.executable, "-m", "bench.train", "--child", side, str(path)]
+    paths = [spec.folder / "RUN.json" for spec in specs]
+    for path, spec in zip(paths, specs, strict=True):
+        path.write_text(json.dumps(spec.as_json()))
+    words = [sys.executable, "-m", "bench.train", "--child", side, *map(str, paths)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
     done = subprocess.run(words, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise SystemExit(done.stdout[-2000:] + done.stderr[-4000:])
-    result: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return result
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def together(*specs: RunSpec) -> dict[str, dict[str, float]]:
+    """Seconds a step of both sides, in threads of which one runs at a time, with the generators' states of its own."""
+    from transformers import TrainerCallback
+
+    from perception_r1.train import checkpoints
+
+    trainers = {_side(spec): ours(spec) if _side(spec) == "ours" else plain(spec) for spec in specs}
+    took: dict[str, list[tuple[float, float]]] = {side: [] for side in trainers}
+    turns, waiting = threading.Condition(), list(trainers)
+
+    def next_one(side: str) -> None:
+        """Lets the other side take its step, and returns when it has."""
+        with turns:
+            waiting.append(waiting.pop(0))
+            turns.notify_all()
+            turns.wait_for(lambda: waiting[0] == side)
+
+    class Turn(TrainerCallback):  # type: ignore[misc, unused-ignore]
+        def __init__(self, side: str) -> None:
+            self.side, self.began = side, (0.0, 0.0)
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            took[self.side].append((time.process_time() - self.began[0], time.perf_counter() - self.began[1]))
+            states = checkpoints.generators()
+            next_one(self.side)
+            checkpoints.restore(states)
+            self.began = time.process_time(), time.perf_counter()
+
+    def run(side: str) -> None:
+        with turns:
+            turns.wait_for(lambda: waiting[0] == side)
+        trainers[side].train()
+        with turns:
+            waiting.remove(side)
+            turns.notify_all()
+
+    threads = [threading.Thread(target=run, args=(side,)) for side in trainers]
+    for side, trainer in trainers.items():
+        trainer.add_callback(Turn(side))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    medians = {
+        side: [statistics.median(values) for values in zip(*steps[1:], strict=True)] for side, steps in took.items()
+    }
+    return {side: {"cpu_s": cpu_s, "wall_s": wall_s} for side, (cpu_s, wall_s) in medians.items()}
+
+
+def _side(spec: RunSpec) -> str:
+    return next(side for side in SIDES if side.replace(" ", "") == spec.folder.parent.name)
 
 
 def measured(side: str, spec: RunSpec) -> dict[str, float]:
@@ -214,6 +272,7 @@ def plain(spec: RunSpec) -> Any:
 def written(steps: list[dict[str, dict[str, float]]], waits: list[dict[str, dict[str, float]]]) -> str:
     """The page."""
     ratios = sorted(row["ours"]["cpu_s"] / row["plain TRL"]["cpu_s"] for row in steps)
+    middle = statistics.geometric_mean(ratios)  # of an even number: who comes second is slower
     lines = [
         f"| {n} | {row['plain TRL']['cpu_s']:.3f} | {row['ours']['cpu_s']:.3f} | "
         f"{row['ours']['cpu_s'] / row['plain TRL']['cpu_s']:.3f} | {row['plain TRL']['wall_s']:.3f} | "
@@ -234,7 +293,7 @@ def written(steps: list[dict[str, dict[str, float]]], waits: list[dict[str, dict
         "Median seconds of a step of 64 completions; ours with five rewards, verdicts, ledger and progress.\n\n"
         "| repeat | TRL, CPU s | ours, CPU s | ratio | TRL, wall s | ours, wall s |\n|---|---|---|---|---|---|\n"
         + "\n".join(lines)
-        + f"\n\nMedian ratio of CPU seconds: **{statistics.median(ratios):.3f}**"
+        + f"\n\nGeometric mean of the ratios of CPU seconds: **{middle:.3f}**"
         f" (from {ratios[0]:.3f} to {ratios[-1]:.3f}).\n\n"
         f"## A judge that takes {JUDGE_S * 1000:.0f} ms\n\n"
         "128 completions a step, each asked about; seconds in which the rewards were waited for after all of TRL's own "

@@ -61,7 +61,8 @@ def score(samples: Sequence[Sample], judged: Sequence[tuple[Judgement, ...]], sp
         said, rule = sample.completion, spec.train.perception_rule
         seen = perception_reward(said, rule)
         sample.terms = {term: seen if term == "perception" else REWARDS[term](said) for term in terms_of(spec)}
-        sample.without_judge = perception_reward(_without_judge(said), rule)
+        asked = any(judgement.decided_by not in OURS for judgement in judgements)
+        sample.without_judge = perception_reward(_without_judge(said), rule) if asked else seen
 
 
 def _without_judge(completion: Completion) -> Completion:
