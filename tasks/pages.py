@@ -30,7 +30,13 @@ def publish_table(key: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
     if inside_run():
         from prefect.artifacts import create_table_artifact
 
-        create_table_artifact([dict(zip(columns, row, strict=True)) for row in rows], key=_key(key), description=says)
+        table = [dict(zip(columns, map(shown, row), strict=True)) for row in rows]
+        create_table_artifact(table, key=_key(key), description=says)
+
+
+def shown(value: Any) -> Any:
+    """A value as a person reads it: four digits of a number with decimals, nothing where there is none."""
+    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else value
 
 
 def publish_picture(key: str, svg: str, says: str) -> None:

@@ -12,6 +12,7 @@ from perception_r1.errors import GateFailed
 from storage import open_store
 from tasks.job import Job
 from tasks.orchestration import crew, failure_page
+from tasks.pages import shown
 
 
 def test_one_failure_ends_what_waits_and_keeps_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,3 +66,11 @@ def test_the_page_of_a_failed_stage_shows_the_rows_that_it_is_about(tmp_path: Pa
     assert "| p9 |" in page
     assert "| p10 |" not in page
     assert "and 2 more\n\n```\nthe log\n```\n\n**Go on with**: `perception-r1 run`\n" in page
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [(0.2424940066552408, "0.2425"), (1e-12, "1e-12"), (0.0, "0"), (None, ""), (513, 513), (True, True), ("a", "a")],
+)
+def test_a_tables_numbers_are_for_people(value: object, read: object) -> None:
+    assert shown(value) == read
