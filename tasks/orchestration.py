@@ -8,7 +8,7 @@ a person what failed and how to go on.
 import contextvars
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
@@ -23,6 +23,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 NEWLINE = "\n"
+HEARD_S = 0.5  # who waits without end hears no Ctrl-C that came just before, or to another thread
 ROWS, CELL = 10, 200  # of what a failed stage is about: rows, and characters of a value
 SETTINGS = {"persist_result": False, "log_prints": False}  # the store is the only cache: two caches are two truths
 
@@ -81,7 +82,7 @@ def crew(at_once: int) -> Iterator[Callable[..., Future[Any]]]:
     When one fails, what is under way is finished, since its work is kept, and what waits is not begun; the first
     failure is raised. Ctrl-C ends the children too.
     """
-    pool, failures = ThreadPoolExecutor(at_once), list[Exception]()
+    pool, called, failures = ThreadPoolExecutor(at_once), list[Future[Any]](), list[Exception]()
 
     def run(function: Callable[..., R], *given: Any) -> R:
         try:
@@ -94,8 +95,14 @@ def crew(at_once: int) -> Iterator[Callable[..., Future[Any]]]:
             say(f"{str(error).partition(NEWLINE)[0]}; what is under way is finished first")
             raise
 
+    def submit(function: Callable[..., R], *given: Any) -> Future[Any]:
+        called.append(pool.submit(contextvars.copy_context().run, run, function, *given))
+        return called[-1]
+
     try:
-        yield lambda function, *given: pool.submit(contextvars.copy_context().run, run, function, *given)
+        yield submit
+        while not all(future.done() for future in called):
+            wait(called, timeout=HEARD_S)
         pool.shutdown()
     except RuntimeError:  # something failed before everything was submitted
         if not failures:

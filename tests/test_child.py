@@ -96,18 +96,33 @@ def test_a_child_that_is_replayed_by_hand_needs_no_parent(module: str, tmp_path:
     assert subprocess.run([sys.executable, "-m", module, run], env=environment).returncode == 0
 
 
-def test_interrupted_the_parent_ends_its_child_though_a_thread_waits_for_it(module: str, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    spec = {"pause_s": 60, "fails": False}
-    code = (
-        "from pathlib import Path; from perception_r1.child import run_child; from tasks.orchestration import crew\n"
-        f"with crew(1) as submit: submit(run_child, {module!r}, {spec!r}, Path({str(folder)!r}))"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, start_new_session=True)
+INTERRUPTED = """
+import signal, threading, time
+from pathlib import Path
+from perception_r1.child import run_child
+from tasks.orchestration import crew
+
+def interrupt(folder, thread):
     while not (folder / "progress.json").exists():
         time.sleep(0.05)
-    parent.send_signal(signal.SIGINT)  # to this process alone, as a supervisor does
-    _, said = parent.communicate(timeout=20)
+    time.sleep(0.5)  # for the main thread to wait
+    signal.pthread_kill(thread or threading.get_ident(), signal.SIGINT)
+
+folder = Path({folder!r})
+threading.Thread(target=interrupt, args=(folder, {thread}), daemon=True).start()
+with crew(1) as submit:
+    submit(run_child, {module!r}, {spec!r}, folder)
+"""
+
+
+@pytest.mark.parametrize("thread", ["threading.main_thread().ident", "None"], ids=["the-main-one", "another"])
+def test_interrupted_the_parent_ends_its_child_whichever_thread_the_kernel_tells(
+    module: str, tmp_path: Path, thread: str
+) -> None:
+    spec = {"pause_s": 600, "fails": False}
+    code = INTERRUPTED.format(folder=str(tmp_path / "run"), thread=thread, module=module, spec=spec)
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, start_new_session=True) as parent:
+        _, said = parent.communicate(timeout=100)
     assert b"KeyboardInterrupt" in said
 
 
