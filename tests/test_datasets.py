@@ -15,6 +15,7 @@ from perception_r1.benchmarks.dataset import TABLES, Dataset, Part, check_data
 from perception_r1.benchmarks.fixtures import HERE, laid_out
 from perception_r1.benchmarks.item import Item
 from perception_r1.benchmarks.listed import choices_in
+from perception_r1.benchmarks.pictures import picture
 from perception_r1.benchmarks.proof import prove
 from perception_r1.benchmarks.table import BENCHMARKS
 from perception_r1.errors import BadProblem, ConfigError
@@ -269,6 +270,25 @@ def test_vision_only_asks_what_the_picture_shows_and_is_graded_by_the_whole_ques
 )
 def test_choices_are_read_from_the_question(text: str, choices: tuple[str, ...]) -> None:
     assert choices_in(text) == choices
+
+
+def test_what_is_see_through_lies_on_white_as_in_training() -> None:
+    def png(alpha: int) -> bytes:
+        drawn, data = Image.new("RGBA", (4, 4), (0, 0, 0, alpha)), io.BytesIO()
+        drawn.putpixel((1, 1), (0, 0, 0, 255))
+        drawn.save(data, "PNG")
+        return data.getvalue()
+
+    seen = Image.open(io.BytesIO(picture(png(0), "here"))).convert("RGB")
+    assert (seen.getpixel((0, 0)), seen.getpixel((1, 1))) == ((255, 255, 255), (0, 0, 0))
+    assert picture(png(255), "here") == png(255)
+
+
+def test_a_picture_that_a_mark_only_tells_to_turn_is_turned() -> None:
+    marks, data = Image.Exif(), io.BytesIO()
+    marks[0x0112] = 6
+    Image.new("RGB", (40, 10)).save(data, "JPEG", exif=marks)
+    assert Image.open(io.BytesIO(picture(data.getvalue(), "here"))).size == (10, 40)
 
 
 def test_a_table_of_base64_pictures_is_read(tmp_path: Path) -> None:

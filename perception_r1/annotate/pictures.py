@@ -14,11 +14,11 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from perception_r1.errors import BadProblem
+from perception_r1.opaque import as_png, is_plain
 
 MOST_PIXELS = 50_000_000  # a picture of a few kilobytes can unpack to gigabytes
 MOST_BYTES = 64 << 20
 MODES = {"1", "L", "LA", "P", "RGB", "RGBA"}  # others lose what they show when they are turned into RGB
-ORIENTATION = 0x0112  # of EXIF
 AS_THEY_ARE = {"PNG", "JPEG"}
 EXTENSIONS = {
     ".png": {"PNG"}, ".jpg": {"JPEG", "MPO"}, ".jpeg": {"JPEG", "MPO"}, ".gif": {"GIF"}, ".bmp": {"BMP", "DIB"},
@@ -98,7 +98,7 @@ def _opened(data: bytes, name: str, where: str) -> bytes:
         ):
             _check(image, name, where)
             image.load()
-            return data if image.format in AS_THEY_ARE and _is_plain(image) else _as_png(image)
+            return data if image.format in AS_THEY_ARE and is_plain(image) else as_png(image)
     except UnidentifiedImageError:  # its message names an address in memory, another one in each run
         raise BadProblem(f"{where}: does not open: {name or 'it'} is no picture; leave it out") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -120,22 +120,3 @@ def _check(image: Any, name: str, where: str) -> None:
     extension = PurePath(name).suffix.lower()
     if image.format not in EXTENSIONS.get(extension, {image.format}):
         raise BadProblem(f"{where}: {PurePath(name).name!r} is no {extension} but {image.format}; rename it")
-
-
-def _is_plain(image: Any) -> bool:
-    """Whether it looks the same to who knows nothing of turning and of transparency."""
-    if image.getexif().get(ORIENTATION, 1) != 1:
-        return False
-    return not image.has_transparency_data or image.convert("RGBA").getextrema()[3][0] == 255
-
-
-def _as_png(image: Any) -> bytes:
-    from PIL import Image, ImageOps
-
-    data = io.BytesIO()
-    upright = ImageOps.exif_transpose(image)
-    if upright.has_transparency_data:
-        seen = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
-    upright.convert("RGB").save(data, "PNG")
-    return data.getvalue()

@@ -1,4 +1,4 @@
-"""Pictures of benchmarks: checked to open, turned into PNG where they are something else, put where they belong."""
+"""Pictures of benchmarks: checked to open, upright and on white as in training, put where they belong."""
 
 import base64
 import binascii
@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from perception_r1.errors import BadProblem
+from perception_r1.opaque import as_png, is_plain
 from perception_r1.prompt import MARK
 
 AS_THEY_ARE = {("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "L"), ("PNG", "P"), ("JPEG", "RGB"), ("JPEG", "L")}
@@ -42,15 +43,10 @@ def _checked(data: bytes, where: str) -> bytes:
             if image.width * image.height > MOST_PIXELS:
                 raise BadProblem(f"{where}: {image.width} x {image.height} pixels are more than {MOST_PIXELS:,}")
             image.load()
-            return data if (image.format, image.mode) in AS_THEY_ARE else _as_png(image)
+            plain = (image.format, image.mode) in AS_THEY_ARE and is_plain(image)
+            return data if plain else as_png(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadProblem(f"{where}: the image does not open: {error}") from None
-
-
-def _as_png(image: Any) -> bytes:
-    data = io.BytesIO()
-    image.convert("RGB").save(data, "PNG")
-    return data.getvalue()
 
 
 def placed(
