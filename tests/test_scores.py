@@ -112,6 +112,30 @@ def test_a_wrong_claim_beside_the_facts_costs_precision_and_no_recall() -> None:
     assert found["all facts right"] == 0.0
 
 
+def test_a_question_without_a_response_says_nothing_of_perception() -> None:
+    seen = [row(item, gold(item)) for item in ITEMS[:4]]
+    failed = prediction(
+        model="base",
+        seed=0,
+        benchmark="world",
+        module=world,
+        item=ITEMS[4],
+        condition="full",
+        response="",
+        tokens=0,
+        truncated=False,
+        failed="refused",
+    )
+    found = named(perception([*seen, asdict(failed)]))
+    assert (found["all facts right"], found["recall of facts"]) == (1.0, 1.0)
+    assert found == named(perception(seen)) | {"verdicts unknown": 0.0}
+
+
+def test_an_answer_that_is_not_graded_is_not_seen_and_still_wrong() -> None:
+    rows = [row(ITEMS[0], gold(ITEMS[0]), correct=None, status="judge_failed"), row(ITEMS[1], gold(ITEMS[1]))]
+    assert named(perception(rows))["seen and still wrong"] is None
+
+
 def test_where_no_facts_are_known_nothing_is_said_of_perception() -> None:
     assert perception([row(replace(ITEMS[0], facts=(), beside=()), "yes")]) == []
 

@@ -13,7 +13,8 @@ def perception(rows: Sequence[Row]) -> list[Metric]:
     """All facts right and none contradicted; precision and recall of what is stated, by type; the language shortcut.
 
     Precision is of the claims that are right or wrong, recall of the known facts; a verdict that is unknown counts in
-    neither. The shortcut is a right answer without a right reading, of all answers that are right.
+    neither, and a question without a response has none. The shortcut is a right answer without a right reading, of all
+    answers that are right.
     """
     known = [row for row in rows if row["facts"]]
     if not known:
@@ -24,7 +25,7 @@ def perception(rows: Sequence[Row]) -> list[Metric]:
     found = [
         _share_of("all facts right", seen, "perceived"),
         share("language shortcut", (not row["perceived"] for row in right)),
-        share("seen and still wrong", (bool(row["perceived"]) for row in seen if not row["correct"])),
+        share("seen and still wrong", (bool(row["perceived"]) for row in seen if row["correct"] is False)),
         *_stated("", known, None),
         Metric(name="verdicts unknown", value=float(unknown), n=len(known)),
     ]

@@ -26,7 +26,7 @@ def prediction(
     """
     problem = item.problem
     found, grade = _failed(failed) if failed else _graded(module, response, item, truncated)
-    verdicts = module.read(response, item)
+    verdicts = () if failed else module.read(response, item)
     right, wrong = seen(verdicts)
     return Prediction(
         model=model,
