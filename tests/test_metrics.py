@@ -137,7 +137,18 @@ def test_a_missing_variant_never_makes_a_seed_question_robust() -> None:
     found = values(dynamath.metrics(rows))
     assert (found["worst case"], found["incomplete seed questions"]) == (0.0, 1)
     whole = values(dynamath.metrics(seed_question("1", "1" * 10), whole=True))
-    assert whole["worst case"] == pytest.approx(1 / 501)
+    assert (whole["worst case"], whole["incomplete seed questions"]) == (pytest.approx(1 / 501), 500)
+
+
+@pytest.mark.parametrize("gone", ["dropped", "unknown"])
+def test_dynamaths_robustness_never_rises_when_variants_are_missing(gone: str) -> None:
+    robust, brittle = seed_question("1", "1" * 10), seed_question("2", "1" * 9 + "0")
+    for n in range(10):
+        left = [line for place, line in enumerate(brittle) if place != n]
+        unknown = [line if place != n else {**line, "correct": None} for place, line in enumerate(brittle)]
+        found = values(dynamath.metrics(robust + (left if gone == "dropped" else unknown)))
+        assert (found["robustness"] or 0) <= 10 / 19
+    assert values(dynamath.metrics(robust, whole=True))["robustness"] == pytest.approx(10 / 5010)
 
 
 def test_mathverse_is_the_mean_of_five_versions_and_says_what_the_missing_text_costs() -> None:

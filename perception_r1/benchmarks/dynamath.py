@@ -67,25 +67,24 @@ def _item(line: Line) -> Item:
 def metrics(rows: Sequence[Mapping[str, Any]], whole: bool = False) -> list[Metric]:
     """The average, the share of seed questions that are right in all ten variants, and the second by the first.
 
-    A seed question of which a variant is missing or unknown is not right in all of them.
+    A variant that is missing or unknown is wrong in the worst case and, for robustness, right in the average: neither
+    score is higher for it.
     """
     seeds: dict[str, dict[str, bool | None]] = defaultdict(dict)
     for row in rows:
         seeds[row["group"]][labelled(row, "variant")[0]] = row["correct"]
-    asked = [[known is True for known in of.values()] for of in seeds.values()]
-    asked = [of + [False] * (VARIANTS - len(of)) for of in asked]
-    asked += [[False] * VARIANTS] * (max(0, SEEDS - len(asked)) if whole else 0)
-    incomplete = sum(len(of) < VARIANTS or None in of.values() for of in seeds.values())
+    asked = [[*of.values(), *[None] * (VARIANTS - len(of))] for of in seeds.values()]
+    asked += [[None] * VARIANTS] * (max(0, SEEDS - len(asked)) if whole else 0)
     found = [
         accuracy("accuracy", rows),
         share("worst case", map(all, asked)),
         bootstrapped("robustness", asked, _robustness),
-        Metric(name="incomplete seed questions", value=float(incomplete), n=len(seeds)),
+        Metric(name="incomplete seed questions", value=float(sum(None in of for of in asked)), n=len(asked)),
     ]
     return found + [accuracy(name, of) for name, of in by(rows, lambda row: [row["stratum"]]).items()]
 
 
-def _robustness(asked: Sequence[Sequence[bool]]) -> float | None:
+def _robustness(asked: Sequence[Sequence[bool | None]]) -> float | None:
     """Worst case by average; None where nothing is right."""
-    right = sum(map(sum, asked))
+    right = sum(known is not False for of in asked for known in of)
     return sum(map(all, asked)) * VARIANTS / right if right else None
