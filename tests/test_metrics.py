@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from perception_r1.benchmarks import (
     visfactor,
     wemath,
 )
+from perception_r1.benchmarks.fixtures import laid_out
 from perception_r1.compare import clustered_se, proportion_ci
 from perception_r1.evaluate.metrics import Metric, accuracy, bootstrapped, by_stratum, counts
 
@@ -189,6 +191,16 @@ def test_hallusionbench_counts_answers_figures_and_questions() -> None:
     found = values(hallusionbench.metrics(rows))
     assert (found["accuracy"], found["figures"], found["questions"]) == (0.75, 0.5, 0.5)
     assert found["said yes"] == 1.0
+
+
+def test_what_hallusionbench_asks_without_a_figure_is_of_no_figure(tmp_path: Path) -> None:
+    items = list(hallusionbench.items(0, 0, laid_out(hallusionbench.DATA, tmp_path)))
+    assert {item.imageless for item in items} == {True, False}
+    rows = [row(one.problem.id, not one.imageless, one.problem.group, "VS", *one.labels) for one in items]
+    found = named(hallusionbench.metrics(rows))
+    assert found["figures"].value == 1.0 and (found["accuracy"].value or 0) < 1
+    figures = {label for one in items if not one.imageless for label in one.labels if label.startswith("figure=")}
+    assert found["figures"].n == len(figures)
 
 
 def test_mmstar_weighs_abilities_alike() -> None:

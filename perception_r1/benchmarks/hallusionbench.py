@@ -60,12 +60,16 @@ def _item(line: Line) -> Item:
         group=place,
         split="heldout",
     )
-    labels = (f"figure={place}-{line.text('figure_id')}", f"question={place}-{line.text('question_id')}")
+    figure = () if blind else (f"figure={place}-{line.text('figure_id')}",)
+    labels = (*figure, f"question={place}-{line.text('question_id')}")
     return Item(problem, line.text("category"), labels=labels, imageless=blind)
 
 
 def metrics(rows: Sequence[Mapping[str, Any]], whole: bool = False) -> list[Metric]:
-    """Answers right, figures of which every question is right, questions that are right of every figure; yes said."""
+    """Answers right, figures of which every question is right, questions that are right of every figure; yes said.
+
+    What is asked without a figure is of no figure, as in the official scorer.
+    """
 
     def key(of: str) -> Callable[[Mapping[str, Any]], str]:
         return lambda row: labelled(row, of)[0]
@@ -73,7 +77,7 @@ def metrics(rows: Sequence[Mapping[str, Any]], whole: bool = False) -> list[Metr
     said = [str(row["value"]).casefold().startswith(("yes", "true")) for row in rows if row["value"]]
     return [
         *by_stratum(rows),
-        share("figures", all_right(rows, key("figure")).values()),
+        share("figures", all_right((row for row in rows if labelled(row, "figure")), key("figure")).values()),
         share("questions", all_right(rows, key("question")).values()),
         share("said yes", said),
     ]
