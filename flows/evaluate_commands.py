@@ -77,9 +77,16 @@ def rescore(path: Path | None, ref: str, as_json: bool) -> None:
 
     REF names predictions, such as predictions/embedded-base-seed0-world.
     """
+    from perception_r1.benchmarks.table import BENCHMARKS
+    from perception_r1.errors import ConfigError
     from perception_r1.evaluate.rescore import rescored
 
-    found = rescored([row for row in _rows(path, ref) if not row["sample"] and row["condition"] == "full"])
+    rows = [row for row in _rows(path, ref) if not row["sample"] and row["condition"] == "full"]
+    if not any(row["correct"] is not None for row in rows):
+        raise ConfigError(f"{ref} holds no response to an untouched item whose right answer is known")
+    if (name := rows[0]["benchmark"]) not in BENCHMARKS:
+        raise ConfigError(f"benchmark {name!r} is unknown; known: {', '.join(BENCHMARKS)}")
+    found = rescored(rows, BENCHMARKS[name])
     if as_json:
         print_json(found)
         return

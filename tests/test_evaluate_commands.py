@@ -1,7 +1,7 @@
 """prove, rescore, submission, bank and captions, as they are typed."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,13 @@ def test_rescore_shows_what_each_harness_makes_of_the_same_responses(tmp_path: P
     assert found["ours"]["now_right"] == found["ours"]["now_wrong"] == 0
     assert found["strict"]["accuracy"] == 0.0 and found["strict"]["now_wrong"] > 0
     assert "stored" in typed("--store", str(tmp_path / "store"), "rescore", "predictions/x").output
+
+
+def test_secret_answers_are_not_graded_again(tmp_path: Path) -> None:
+    rows = [replace(row, gold="", correct=None) for row in predictions(mathvista, tmp_path / "data", RESPONSES)]
+    open_store(tmp_path).put("predictions", "x", table_of(rows, Prediction))
+    with pytest.raises(ConfigError, match="no response to an untouched item whose right answer is known"):
+        typed("--store", str(tmp_path), "rescore", "predictions/x")
 
 
 def test_only_predictions_are_graded_again(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Responses and the grades that a person gave them, benchmark by benchmark: `golden/<benchmark>.toml`."""
 
 import tomllib
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +12,7 @@ from perception_r1.benchmarks.fixtures import laid_out
 from perception_r1.benchmarks.item import Item
 from perception_r1.benchmarks.table import BENCHMARKS
 from perception_r1.evaluate.predict import prediction
+from perception_r1.evaluate.rescore import rescored
 from perception_r1.records import Prediction
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -52,6 +54,14 @@ def test_the_grade_is_the_one_that_a_person_gave(case: tuple[str, ...]) -> None:
     assert given == grade, f"{made.rule}: {made.value!r}"
     if seen:
         assert made.perceived is (seen[0] == "perceived")
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS)
+def test_stored_responses_are_graded_again_as_they_were(benchmark: str) -> None:
+    """Of a prediction alone: the benchmark's data are not there."""
+    rows = [asdict(predicted(*case[:3])) for case in CASES.values() if case[0] == benchmark]
+    stored, ours, *_ = rescored(rows, BENCHMARKS[benchmark])
+    assert ours == replace(stored, harness="ours")
 
 
 def test_every_benchmark_has_cases_and_every_family_enough_of_each_grade() -> None:

@@ -154,8 +154,9 @@ RESPONSES = {
 @pytest.mark.parametrize(("response", "grades"), RESPONSES.values(), ids=RESPONSES)
 def test_the_same_response_is_graded_otherwise_by_other_harnesses(response: str, grades: tuple[float, ...]) -> None:
     item = next(item for item in ITEMS if item.stratum == "max" and item.problem.answer == "C")
-    found = sensitivity([row(item, response)])
-    assert found == pytest.approx(dict(zip(HARNESSES, grades, strict=True)))
+    found = sensitivity([row(item, response), row(item, "", status="judge_failed", correct=None)], world)
+    assert named(found) == pytest.approx(dict(zip(HARNESSES, grades, strict=True)))
+    assert {metric.n for metric in found} == {1}
 
 
 def test_pass_at_k_is_the_unbiased_one() -> None:

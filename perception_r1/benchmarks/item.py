@@ -61,6 +61,13 @@ class Benchmark(Protocol):
         ...
 
 
+def stored_item(row: Mapping[str, Any]) -> Item:
+    """What grading needs of an item, from a stored prediction: neither its question nor its pictures."""
+    problem = Problem(row["item"], (), "", row["gold"], row["answer_type"], "", row["group"], "heldout")
+    choices, also = tuple(row["choices"]), tuple(row["also"])
+    return Item(problem, row["stratum"], precision=row["precision"], choices=choices, also=also)
+
+
 def nothing_known(response: str, item: Item) -> tuple[FactVerdict, ...]:
     """No verdicts: no facts of the pictures are known."""
     return ()

@@ -1,6 +1,6 @@
 """How much of a score is the harness: the same stored responses, read as others read them.
 
-    ours          the rules of `extraction`, the grader of `grading`
+    ours          the benchmark's own rules, which are those of `extraction` and `grading` but for a few
     strict        only one box inside an answer block, after a closed thought; nothing else is an answer
     paper         the first <answer> block wherever it stands, its box if there is one, compared as ours are
     mmmu rule     the last bracketed or lone letter in the whole response; none found: a coin toss, so 1 of n choices
@@ -13,14 +13,16 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from perception_r1.benchmarks.item import Benchmark, stored_item
 from perception_r1.evaluate.choices import lettered
 from perception_r1.evaluate.extraction import Extraction
-from perception_r1.evaluate.grading import ALSO_CALLED, gold_letter, graded, infer_type, judged
+from perception_r1.evaluate.grading import ALSO_CALLED, gold_letter, infer_type, judged
 from perception_r1.evaluate.layout import boxes, outline
+from perception_r1.evaluate.metrics import Metric
 from perception_r1.records import AnswerType
 
 Row = Mapping[str, Any]
-Reader = Callable[[str, Row], float]
+Reader = Callable[[str, Row, Benchmark], float]
 
 BLOCK = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 BRACKETED = re.compile(r"\(([A-J])\)")
@@ -28,39 +30,39 @@ SPACED = re.compile(r" ([A-J]) ")
 LAST = re.compile(r"-?\d+(?:\.\d+)?|\b[A-J]\b")
 
 
-def ours(response: str, row: Row) -> float:
+def ours(response: str, row: Row, benchmark: Benchmark) -> float:
     """By our own rules."""
-    return float(any(_graded(response, row, gold) for gold in _golds(row)))
+    return float(benchmark.grade(response, stored_item(row))[1].correct)
 
 
-def strict(response: str, row: Row) -> float:
+def strict(response: str, row: Row, benchmark: Benchmark) -> float:
     """Right if the one box of the one answer block is."""
     parts = outline(response)
     if parts.unclosed or len(parts.answers) != 1 or not parts.thoughts:
         return 0.0
     start, end = parts.answers[0]
     held = boxes(parts.visible[start:end])
-    return ours(response, row) if held and len(held) == 1 else 0.0
+    return ours(response, row, benchmark) if held and len(held) == 1 else 0.0
 
 
-def paper(response: str, row: Row) -> float:
+def paper(response: str, row: Row, benchmark: Benchmark) -> float:
     """By the first answer block, also inside a thought; a response without one is wrong."""
     block = BLOCK.search(response)
-    return ours(block[1].replace("<", "< "), row) if block else 0.0
+    return ours(block[1].replace("<", "< "), row, benchmark) if block else 0.0
 
 
-def mmmu_rule(response: str, row: Row) -> float:
+def mmmu_rule(response: str, row: Row, benchmark: Benchmark) -> float:
     """By the last letter in brackets or between spaces; without one, by chance."""
     choices = _choices(row)
     if not choices:
-        return last_number(response, row)
+        return last_number(response, row, benchmark)
     said = f" {response.strip(',.!?;:')} "
     found = [letter for letter in BRACKETED.findall(said) if letter in choices]
     found = found or [letter for letter in SPACED.findall(said) if letter in choices]
     return float(found[-1] == gold_letter(row["gold"], choices)) if found else 1 / len(choices)
 
 
-def last_number(response: str, row: Row) -> float:
+def last_number(response: str, row: Row, benchmark: Benchmark) -> float:
     """By the last number or letter anywhere."""
     found = LAST.findall(response)
     if not found:
@@ -80,23 +82,24 @@ HARNESSES: Mapping[str, Reader] = {
 }
 
 
-def sensitivity(rows: Sequence[Row]) -> dict[str, float | None]:
+def sensitivity(rows: Sequence[Row], benchmark: Benchmark) -> list[Metric]:
     """The accuracy of the same responses under each harness; a response that was cut off is wrong under all."""
     known = [row for row in rows if row["gold"] and row["status"] != "judge_failed"]
     if not known:
-        return dict.fromkeys(HARNESSES)
-    return {name: sum(regraded(row, name) for row in known) / len(known) for name in HARNESSES}
+        return [Metric(name=name, value=None) for name in HARNESSES]
+    n = len(known)
+    return [
+        Metric(name=name, value=sum(regraded(row, name, benchmark) for row in known) / n, n=n) for name in HARNESSES
+    ]
 
 
-def regraded(row: Row, harness: str) -> float:
-    """The grade of a stored response under a harness; what the benchmark's own rules gave is ours."""
+def regraded(row: Row, harness: str, benchmark: Benchmark) -> float:
+    """The grade of a stored response under a harness; what is stored is ours."""
     if row["status"] == "truncated":
         return 0.0
-    return float(bool(row["correct"])) if harness == "ours" else HARNESSES[harness](row["response"], row)
-
-
-def _graded(response: str, row: Row, gold: str) -> bool:
-    return graded(response, gold, row["answer_type"], row["precision"], _choices(row))[1].correct
+    if harness == "ours":
+        return float(bool(row["correct"]))
+    return HARNESSES[harness](row["response"], row, benchmark)
 
 
 def _golds(row: Row) -> list[str]:

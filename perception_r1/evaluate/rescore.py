@@ -1,9 +1,10 @@
-"""Stored responses graded again, without the model and without the benchmark."""
+"""Stored responses graded again, without the model and without the benchmark's data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from perception_r1.benchmarks.item import Benchmark
 from perception_r1.evaluate.harnesses import HARNESSES
 
 Row = Mapping[str, Any]
@@ -22,15 +23,15 @@ class Rescored:
     examples: tuple[str, ...]  # items whose grade differs
 
 
-def rescored(rows: Sequence[Row], shown: int = 3) -> list[Rescored]:
-    """The stored grades, then every harness, "ours" as its rules are today."""
+def rescored(rows: Sequence[Row], benchmark: Benchmark, shown: int = 3) -> list[Rescored]:
+    """The stored grades, then every harness, "ours" as the benchmark's rules are today."""
     known = [row for row in rows if row["correct"] is not None]
     if not known:
         return []
     stored = [float(row["correct"]) for row in known]
     found = [Rescored("stored", len(known), sum(stored) / len(known), 0, 0, ())]
     for name, reader in HARNESSES.items():
-        grades = [0.0 if row["status"] == "truncated" else reader(row["response"], row) for row in known]
+        grades = [0.0 if row["status"] == "truncated" else reader(row["response"], row, benchmark) for row in known]
         found.append(_compared(name, known, grades, shown))
     return found
 

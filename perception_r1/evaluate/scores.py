@@ -46,7 +46,7 @@ def scored(
     scores = [
         _score(of[0], part, metric)
         for of in conditions.values()
-        for part, metric in _of_condition(of, benchmark.metrics, whole, trained_on)
+        for part, metric in _of_condition(of, benchmark, whole, trained_on)
     ]
     if samples:
         scores += [_score(samples[0], "samples", metric) for metric in sampled(samples)]
@@ -56,15 +56,12 @@ def scored(
 
 
 def _of_condition(
-    rows: Sequence[Row],
-    metrics: Callable[[Sequence[Row], bool], Sequence[Metric]],
-    whole: bool,
-    trained_on: Collection[str],
+    rows: Sequence[Row], benchmark: Benchmark, whole: bool, trained_on: Collection[str]
 ) -> Iterator[tuple[str, Metric]]:
     """The metrics of one condition by the part that they are of."""
-    yield from (("answers", metric) for metric in metrics(rows, whole))
+    yield from (("answers", metric) for metric in benchmark.metrics(rows, whole))
     if trained_on:
-        yield from (("answers", metric) for metric in _clean(rows, metrics, trained_on))
+        yield from (("answers", metric) for metric in _clean(rows, benchmark.metrics, trained_on))
     if any(row["rule"].startswith(ASKED) for row in rows):
         yield "answers", accuracy("accuracy by rules alone", [_by_rules(row) for row in rows])
     if any(labelled(row, "copied") for row in rows):
@@ -72,8 +69,7 @@ def _of_condition(
     yield from (("counts", metric) for metric in counts(rows))
     yield from (("perception", metric) for metric in perception(rows))
     if rows[0]["condition"] == "full":
-        for name, value in sensitivity(rows).items():
-            yield "harness", Metric(name=name, value=value, n=len(rows))
+        yield from (("harness", metric) for metric in sensitivity(rows, benchmark))
 
 
 def _clean(
