@@ -164,6 +164,24 @@ def test_pass_at_k_is_the_unbiased_one() -> None:
     assert pass_at(2, 4, 2) == pytest.approx(1 - (2 * 1) / (4 * 3))
 
 
+def test_items_of_one_group_are_one_in_every_interval() -> None:
+    once = [
+        row(item, gold(item, facts=n % 3 > 0), labels=(f"copied={('no', 'yes')[n % 2]}",), correct=n % 5 > 0)
+        for n, item in enumerate(ITEMS)
+    ]
+    once = [{**one, "sample": sample} for one in once for sample in (0, 1, 2)]
+    twice = [{**one, "item": f"{one['item']}-{twin}"} for one in once for twin in (1, 2)]
+    (alone, _), (twins, _) = (scored(rows, world, whole=False) for rows in (once, twice))
+    theirs = {score.metric: score for score in twins}
+    for score in alone:
+        if score.part in ("perception", "samples") and score.interval.endswith("groups"):
+            twin = theirs[score.metric]
+            assert (twin.low, twin.high) == (pytest.approx(score.low), pytest.approx(score.high)), score.metric
+    for name in ("all facts right", "language shortcut", "copy rate", "majority of 2"):
+        assert theirs[name].interval == "t over groups", name
+    assert theirs["pass@1"].n == 60
+
+
 def test_a_majority_is_more_than_any_other_and_a_tie_is_none() -> None:
     def said(*values: str | None) -> list[dict[str, Any]]:
         return [row(ITEMS[2], "", value=value, correct=value == "3", sample=n) for n, value in enumerate(values, 1)]

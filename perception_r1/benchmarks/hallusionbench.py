@@ -6,14 +6,14 @@ question     "Is the right orange circle the same size as the left orange circle
 gt_answer    "1" is yes, "0" is no              gt_answer_details, sample_note, filename, image
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from perception_r1.benchmarks.dataset import Dataset, Line, Part, drawn
 from perception_r1.benchmarks.item import Item, by_type, nothing_known
 from perception_r1.benchmarks.pictures import picture
 from perception_r1.errors import BadProblem
-from perception_r1.evaluate.metrics import Metric, all_right, by_stratum, labelled, share
+from perception_r1.evaluate.metrics import Metric, all_right, by_stratum, grouped, labelled
 from perception_r1.prompt import MARK
 from perception_r1.records import Problem
 from perception_r1.sections import PINNED, Data
@@ -71,13 +71,11 @@ def metrics(rows: Sequence[Mapping[str, Any]], whole: bool = False) -> list[Metr
     What is asked without a figure is of no figure, as in the official scorer.
     """
 
-    def key(of: str) -> Callable[[Mapping[str, Any]], str]:
-        return lambda row: labelled(row, of)[0]
+    def all_of(name: str, of: str) -> Metric:
+        asked = [row for row in rows if labelled(row, of)]
+        group = {labelled(row, of)[0]: row["group"] for row in asked}
+        right = all_right(asked, lambda row: labelled(row, of)[0])
+        return grouped(name, ((group[str(key)], known) for key, known in right.items()))
 
-    said = [str(row["value"]).casefold().startswith(("yes", "true")) for row in rows if row["value"]]
-    return [
-        *by_stratum(rows),
-        share("figures", all_right((row for row in rows if labelled(row, "figure")), key("figure")).values()),
-        share("questions", all_right(rows, key("question")).values()),
-        share("said yes", said),
-    ]
+    said = ((row["group"], str(row["value"]).casefold().startswith(("yes", "true"))) for row in rows if row["value"])
+    return [*by_stratum(rows), all_of("figures", "figure"), all_of("questions", "question"), grouped("said yes", said)]

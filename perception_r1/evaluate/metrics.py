@@ -31,10 +31,14 @@ class Metric:
 
 def accuracy(name: str, rows: Iterable[Row]) -> Metric:
     """The share of right answers of those that are known; with groups of several items the interval is over groups."""
+    return grouped(name, ((row["group"], bool(row["correct"])) for row in rows if row["correct"] is not None))
+
+
+def grouped(name: str, truths: Iterable[tuple[Hashable, bool]]) -> Metric:
+    """The share of things that are true, each with the group that it is of."""
     groups: dict[Hashable, list[bool]] = defaultdict(list)
-    for row in rows:
-        if row["correct"] is not None:
-            groups[row["group"]].append(bool(row["correct"]))
+    for group, truth in truths:
+        groups[group].append(truth)
     return clustered(name, [(sum(group), len(group)) for group in groups.values()])
 
 

@@ -4,9 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from perception_r1.evaluate.metrics import Metric, clustered, share
+from perception_r1.evaluate.metrics import Metric, clustered, grouped
 
 Row = Mapping[str, Any]
+Counts = dict[str, tuple[int, int]]  # of each group, how many are right and how many there are
 
 
 def perception(rows: Sequence[Row]) -> list[Metric]:
@@ -23,9 +24,9 @@ def perception(rows: Sequence[Row]) -> list[Metric]:
     right = [row for row in seen if row["correct"]]
     unknown = sum(verdict["verdict"] == "unknown" for row in known for verdict in row["verdicts"])
     found = [
-        _share_of("all facts right", seen, "perceived"),
-        share("language shortcut", (not row["perceived"] for row in right)),
-        share("seen and still wrong", (bool(row["perceived"]) for row in seen if row["correct"] is False)),
+        grouped("all facts right", ((row["group"], row["perceived"]) for row in seen)),
+        grouped("language shortcut", ((row["group"], not row["perceived"]) for row in right)),
+        grouped("seen and still wrong", ((row["group"], row["perceived"]) for row in seen if row["correct"] is False)),
         *_stated("", known, None),
         Metric(name="verdicts unknown", value=float(unknown), n=len(known)),
     ]
@@ -33,23 +34,22 @@ def perception(rows: Sequence[Row]) -> list[Metric]:
     return found + [metric for kind in types for metric in _stated(f", {kind}", known, kind)]
 
 
-def _share_of(name: str, rows: Sequence[Row], key: str) -> Metric:
-    groups: dict[str, list[bool]] = defaultdict(list)
-    for row in rows:
-        groups[row["group"]].append(bool(row[key]))
-    return clustered(name, [(sum(group), len(group)) for group in groups.values()])
-
-
 def _stated(suffix: str, rows: Sequence[Row], kind: str | None) -> list[Metric]:
     """Precision and recall of the stated facts, of one type or of all."""
-    precision, recall = [], []
+    precision: Counts = defaultdict(lambda: (0, 0))
+    recall: Counts = defaultdict(lambda: (0, 0))
     for row in rows:
         told = Counter((v["verdict"], v["known"]) for v in row["verdicts"] if kind in (None, v["type"]))
-        right = told["supported", True]
-        precision.append((right, right + told["contradicted", True] + told["contradicted", False]))
-        recall.append((right, right + told["contradicted", True] + told["absent", True]))
+        right, wrong = told["supported", True], told["contradicted", True]
+        _add(precision, row["group"], right, right + wrong + told["contradicted", False])
+        _add(recall, row["group"], right, right + wrong + told["absent", True])
     return [_ratio(f"precision of facts{suffix}", precision), _ratio(f"recall of facts{suffix}", recall)]
 
 
-def _ratio(name: str, parts: Sequence[tuple[int, int]]) -> Metric:
-    return clustered(name, [part for part in parts if part[1]])
+def _add(counts: Counts, group: str, right: int, n: int) -> None:
+    before = counts[group]
+    counts[group] = before[0] + right, before[1] + n
+
+
+def _ratio(name: str, counts: Counts) -> Metric:
+    return clustered(name, [part for part in counts.values() if part[1]])

@@ -2,11 +2,12 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from math import comb
 from typing import Any
 
 from perception_r1.evaluate.equality import equal
-from perception_r1.evaluate.metrics import Metric, bootstrapped, share
+from perception_r1.evaluate.metrics import Metric, bootstrapped, grouped
 from perception_r1.evaluate.reading import read
 
 Row = Mapping[str, Any]
@@ -21,15 +22,20 @@ def sampled(rows: Sequence[Row]) -> list[Metric]:
     whole = [of for of in items.values() if len(of) == most and all(row["correct"] is not None for row in of)]
     if not whole:
         return []
-    right = [sum(bool(row["correct"]) for row in of) for of in whole]
-    ks = [k for k in (1, 2, 4, 8, 16, 32, 64) if k <= most]
-    passed = [bootstrapped(f"pass@{k}", right, lambda some, k=k: _mean(some, most, k)) for k in ks]  # type: ignore[misc]
-    votes = (voted(of) for of in whole)
-    return [*passed, share(f"majority of {most}", (bool(vote and vote["correct"]) for vote in votes))]
+    right: dict[str, list[int]] = defaultdict(list)  # of each group, how many samples of each item are
+    for of in whole:
+        right[of[0]["group"]].append(sum(bool(row["correct"]) for row in of))
+    passed = [_passed(list(right.values()), most, k) for k in (1, 2, 4, 8, 16, 32, 64) if k <= most]
+    votes = ((of[0]["group"], voted(of)) for of in whole)
+    return [*passed, grouped(f"majority of {most}", ((group, bool(vote and vote["correct"])) for group, vote in votes))]
 
 
-def _mean(right: Sequence[int], n: int, k: int) -> float:
-    return sum(pass_at(k, n, c) for c in right) / len(right)
+def _passed(groups: Sequence[Sequence[int]], n: int, k: int) -> Metric:
+    def mean(some: Sequence[Sequence[int]]) -> float:
+        chances = [pass_at(k, n, c) for group in some for c in group]
+        return sum(chances) / len(chances)
+
+    return replace(bootstrapped(f"pass@{k}", groups, mean), n=sum(map(len, groups)))
 
 
 def pass_at(k: int, n: int, c: int) -> float:

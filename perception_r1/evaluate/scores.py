@@ -9,7 +9,7 @@ from perception_r1.benchmarks.item import Benchmark
 from perception_r1.evaluate.fallback import ASKED
 from perception_r1.evaluate.gains import Gain, gain
 from perception_r1.evaluate.harnesses import sensitivity
-from perception_r1.evaluate.metrics import Metric, accuracy, counts, labelled, share
+from perception_r1.evaluate.metrics import Metric, accuracy, counts, grouped, labelled
 from perception_r1.evaluate.perception import perception
 from perception_r1.evaluate.sampled import sampled
 
@@ -65,7 +65,7 @@ def _of_condition(
     if any(row["rule"].startswith(ASKED) for row in rows):
         yield "answers", accuracy("accuracy by rules alone", [_by_rules(row) for row in rows])
     if any(labelled(row, "copied") for row in rows):
-        yield "answers", share("copy rate", ("yes" in labelled(row, "copied") for row in rows))
+        yield "answers", grouped("copy rate", ((row["group"], "yes" in labelled(row, "copied")) for row in rows))
     yield from (("counts", metric) for metric in counts(rows))
     yield from (("perception", metric) for metric in perception(rows))
     if rows[0]["condition"] == "full":
