@@ -10,10 +10,11 @@ import pytest
 from asking import Stub, rows, spec
 from PIL import Image
 
-from perception_r1.benchmarks import world
+from perception_r1.benchmarks import mathverse, world
+from perception_r1.benchmarks.fixtures import laid_out
 from perception_r1.errors import ConfigError
 from perception_r1.evaluate.cache import Response
-from perception_r1.evaluate.demonstrations import Example, bank, before, copied, in_format, lines
+from perception_r1.evaluate.demonstrations import Example, bank, before, chosen, copied, in_format, lines
 from perception_r1.evaluate.engines import Asked
 from perception_r1.evaluate.predict import prediction
 from perception_r1.evaluate.run import answer
@@ -115,6 +116,37 @@ def test_the_most_alike_stands_next_to_the_question_and_never_is_the_question(tm
     _, pictures = before(settings, [*examples, twin], asked, "none")
     assert pictures[-1] == twin.images[0]
     assert examples[4].images[0] not in pictures
+
+
+def test_another_version_of_the_question_is_never_shown_before_it(tmp_path: Path) -> None:
+    items = list(mathverse.items(0, 0, laid_out(mathverse.DATA, tmp_path)))
+    one = items[0].problem
+    twins = {item.problem.id for item in items if item.problem.group == one.group}
+    assert 1 < len(twins) < len(items)
+    said = [
+        asdict(
+            prediction(
+                model="base",
+                seed=0,
+                benchmark="mathverse",
+                module=mathverse,
+                item=item,
+                condition="full",
+                response=f"\\boxed{{{item.problem.answer}}}",
+                tokens=1,
+                truncated=False,
+            )
+        )
+        for item in items
+    ]
+    path = tmp_path / "bank.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines(said, items))))
+    others = len(items) - len(twins)
+    settings = Demonstrations(shots=others, bank=str(path), retriever="alike")
+    shown = {example.id for example in chosen(settings, bank(settings), one)}
+    assert len(shown) == others and not shown & twins
+    with pytest.raises(ConfigError, match=f"{others + 1} shots, and {others} of {len(items)} examples are of another"):
+        chosen(replace(settings, shots=others + 1), bank(settings), one)
 
 
 def _resaved(picture: bytes) -> bytes:

@@ -1,8 +1,9 @@
 """Worked examples before the question (in-context learning): k of them, random or the most alike, with thoughts or not.
 
-A bank is a JSONL file, {"id", "question", "images": [base64], "answer", "response", "choices", "correct"}. `response`
-is what the very model that is asked said to it, in its own format, so that example and answer look alike; `correct` is
-how that was graded. `perception-r1 bank` writes one. With k = 0 the prompt stays as it was.
+A bank is a JSONL file, {"id", "group", "question", "images": [base64], "answer", "response", "choices", "correct"}.
+`response` is what the very model that is asked said to it, in its own format, so that example and answer look alike;
+`correct` is how that was graded, and what shares a group with a question is never shown before it. `perception-r1 bank`
+writes one. With k = 0 the prompt stays as it was.
 """
 
 import base64
@@ -38,6 +39,7 @@ class Example:
     response: str
     choices: tuple[str, ...] = ()
     correct: bool | None = None  # as its benchmark graded it, where it did
+    group: str = ""  # of its benchmark: another version of the problem, or a step of it, would give the answer away
 
     @property
     def right(self) -> bool:
@@ -79,6 +81,7 @@ def _example(row: Mapping[str, Any]) -> Example:
         response=str(row.get("response", "")),
         choices=tuple(row.get("choices", ())),
         correct=row.get("correct"),
+        group=str(row.get("group", "")),
     )
 
 
@@ -98,6 +101,7 @@ def lines(rows: Iterable[Mapping[str, Any]], items: Iterable[Item]) -> Iterator[
             )
         yield {
             "id": problem.id,
+            "group": problem.group,
             "question": problem.question,
             "images": [base64.b64encode(image).decode() for image in problem.images],
             "answer": problem.answer,
@@ -133,18 +137,28 @@ def marked(made: Prediction, examples: Sequence[Example]) -> Prediction:
 
 
 def chosen(settings: Demonstrations, examples: Sequence[Example], problem: Problem) -> list[Example]:
-    """The k examples, the most alike last, next to the question; never the question itself, the same for a seed."""
+    """The k examples, the most alike last, next to the question; never the question or its group, the same for a seed.
+
+    Raises ConfigError where there are fewer than k.
+    """
     if not settings.shots:
         return []
-    others = [one for one in examples if one.id != problem.id and not _same(one, problem)]
+    others = [one for one in examples if not _same(one, problem)]
+    if len(others) < settings.shots:
+        raise ConfigError(
+            f"evaluate.demonstrations: {settings.shots} shots, and {len(others)} of {len(examples)} examples are of "
+            f"another problem than {problem.id}; take more of them, or fewer shots"
+        )
     if settings.retriever == "random":
-        return random.Random(f"{settings.seed} {problem.id}").sample(others, min(settings.shots, len(others)))
+        return random.Random(f"{settings.seed} {problem.id}").sample(others, settings.shots)
     near = sorted(others, key=lambda one: (-_likeness(one, problem), one.id))
     return near[: settings.shots][::-1]
 
 
 def _same(example: Example, problem: Problem) -> bool:
-    """The same question about the same picture under another id."""
+    """The same question, under another id, too, or one of its group."""
+    if example.id == problem.id or example.group == problem.group != "":
+        return True
     return _words(example.question) == _words(problem.question) and example.images == problem.images
 
 
