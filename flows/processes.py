@@ -62,7 +62,7 @@ def is_running(service: Service) -> bool:
     return _found(service) is not None
 
 
-def end(service: Service, grace_s: float = 10.0) -> bool:
+def end(service: Service, grace_s: float = 10.0, *, children: bool = True) -> bool:
     """Ends the process, then everything it started, politely at first; whether there was anything to end."""
     import psutil
 
@@ -71,7 +71,7 @@ def end(service: Service, grace_s: float = 10.0) -> bool:
         return False
     family = [process]
     with suppress(psutil.NoSuchProcess):
-        family += process.children(recursive=True)
+        family += process.children(recursive=True) if children else []
     _ask(process)
     psutil.wait_procs([process], timeout=grace_s)
     for other in family[1:]:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -97,11 +97,13 @@ def bring_down(home: Path) -> Ended:
     with alone(home):
         services = read_services(home)
         cut_off = prefect_api.unfinished_runs(services.url) if _answers(services) else []
-        workers = [process for process in services.processes if process.name != "server"]
-        ended = [process for process in sorted(workers, key=lambda process: process.name != KEEPER) if end(process)]
-        ended += [process for process in orphans(home) if end(process)]
-        for run in cut_off:
-            prefect_api.mark_crashed(services.url, run, "Ended by perception-r1 down. Retry goes on from there.")
+        # the children of a keeper are the server and the workers that died before: each has its turn
+        ended = [process for process in services.processes if process.name == KEEPER and end(process, children=False)]
+        workers = [process for process in services.processes if process.name not in ("server", KEEPER)]
+        ended += [process for process in (*workers, *orphans(home)) if end(process)]
+        with suppress(prefect_api.ServerSilent):  # it is being ended, too
+            for run in cut_off:
+                prefect_api.mark_crashed(services.url, run, "Ended by perception-r1 down. Retry goes on from there.")
         ended += [process for process in services.processes if process.name == "server" and end(process)]
         write(home, Services(deployed=services.deployed))
         return Ended(tuple(ended), tuple(str(run["name"]) for run in cut_off))

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from flows import keeper, prefect_api, services, stage_commands
 from flows.processes import RUN, Service, ServicesError, end, is_running, log_end, spawn, stray_servers
 from flows.provision import AUTOMATION
 from flows.service_commands import down, status, up
-from flows.services import CannotBeRight, Services, bring_down, bring_up, read_services, server_url
+from flows.services import CannotBeRight, Services, bring_down, bring_up, read_services, server_url, write
 from storage.locks import flock
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -287,6 +288,26 @@ def test_what_does_not_listen_is_ended_with_all_its_children(tmp_path: Path) -> 
     assert end(service, grace_s=0.2)
     assert not is_running(service)
     assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
+
+
+def test_down_marks_the_runs_before_it_ends_a_server_that_the_keeper_started(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.mkdir()
+    waiting = "import time; time.sleep(60)"
+    spawning = f"import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', {waiting!r}]); "
+    kept = started(spawning + "print('ready', child.pid, flush=True); " + waiting, home)
+    pid = int(log_end(kept.log).split()[1])
+    server = Service("server", pid, psutil.Process(pid).create_time(), "server.log")
+    write(home, Services("http://127.0.0.1:9", (server, replace(kept, name="keeper"))))
+    marked = []
+    monkeypatch.setattr(prefect_api, "is_healthy", lambda url: True)
+    monkeypatch.setattr(prefect_api, "unfinished_runs", lambda url: [{"id": "1", "name": "a-run"}])
+    monkeypatch.setattr(prefect_api, "mark_crashed", lambda url, run, says: marked.append(is_running(server)))
+    ended = bring_down(home)
+    assert marked == [True]
+    assert [process.name for process in ended.processes] == ["keeper", "server"]
+    assert not is_running(server)
 
 
 def test_down_ends_a_run_that_outlived_its_worker_and_no_run_of_another_home(
