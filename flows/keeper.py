@@ -31,31 +31,34 @@ def keep(home: Path) -> None:
                 services = read_services(home)
                 if os.getpid() not in {process.pid for process in services.processes}:
                     return
-                kept = kept_up(home, services, hasty)
-                if kept != services:
-                    write(home, kept)
-        except ServicesError:  # an `up` or a `down` is at work; it knows better
+                kept_up(home, services, hasty)
+        except (ServicesError, OSError):  # an `up` or a `down` is at work and knows better, or the disk is full
             continue
 
 
 def kept_up(home: Path, services: Services, hasty: Counter[str]) -> Services:
     """The services with those that died started anew; `hasty` counts the soon deaths in a row of each."""
-    kept = tuple(
-        process if is_running(process) else _anew(home, services, process, hasty) for process in services.processes
-    )
-    return replace(services, processes=kept)
+    for process in services.processes:
+        if not is_running(process):
+            services = _anew(home, services, process, hasty)
+        elif time.time() - process.started >= SOON_S:  # an `up` may have started what was left alone
+            hasty[process.name] = 0
+    return services
 
 
-def _anew(home: Path, services: Services, dead: Service, hasty: Counter[str]) -> Service:
+def _anew(home: Path, services: Services, dead: Service, hasty: Counter[str]) -> Services:
     if hasty[dead.name] >= STARTS:
-        return dead
+        return services
     hasty[dead.name] = hasty[dead.name] + 1 if time.time() - dead.started < SOON_S else 0
     if hasty[dead.name] >= STARTS:
         _tell(f"{dead.name} ended soon after each of {STARTS} starts; it is left alone, and its log is {dead.log}")
-        return dead
+        return services
+    write(home, services)  # where the disk is full, nothing is started that could not be written down
     service = spawn(dead.name, command_of(dead.name, home, services.url), os.environ, Path(dead.log))
+    kept = replace(services, processes=tuple(service if each is dead else each for each in services.processes))
+    write(home, kept)
     _tell(f"{dead.name} (process {dead.pid}) had ended; it is process {service.pid} now")
-    return service
+    return kept
 
 
 def _tell(words: str) -> None:

@@ -203,6 +203,23 @@ def test_what_died_is_started_anew_and_what_dies_at_once_is_left_alone(
     assert told[0].endswith(f"worker-cpu (process {2**22}) had ended; it is process {2**22 + 1} now")
     assert told[3:] == [told[3]]
     assert told[3].endswith("ended soon after each of 3 starts; it is left alone, and its log is worker-cpu.log")
+    assert read_services(tmp_path) == known
+
+    myself = Service("worker-cpu", os.getpid(), psutil.Process().create_time(), "worker-cpu.log")
+    monkeypatch.setattr(keeper, "SOON_S", -1.0)  # what an `up` started lasts
+    keeper.kept_up(tmp_path, Services(known.url, (myself,)), hasty)
+    again = keeper.kept_up(tmp_path, Services(known.url, (dead,)), hasty)
+    assert again.processes[0].pid == 2**22 + 4, "it is watched over again"
+
+
+def test_nothing_is_started_anew_that_could_not_be_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "spawn", lambda *given: pytest.fail("nobody would end it"))
+    (tmp_path / "services.json.tmp").symlink_to("/dev/full")
+    dead = Service("worker-cpu", 2**22, time.time() - 3600, "worker-cpu.log")
+    with pytest.raises(OSError, match="No space left"):
+        keeper.kept_up(tmp_path, Services("http://127.0.0.1:9", (dead,)), Counter())
 
 
 @pytest.mark.timeout(120)
