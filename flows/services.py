@@ -63,12 +63,12 @@ def server_url(home: Path = HOME) -> str | None:
 
 
 def read_services(home: Path) -> Services:
-    """What `up` wrote down; nothing where it never ran."""
+    """What `up` wrote down; nothing where it never ran, or where the file says something else by now."""
     try:
         said = json.loads((home / "services.json").read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+        return Services(said["url"], tuple(Service(**process) for process in said["processes"]), said["deployed"])
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
         return Services()
-    return Services(said["url"], tuple(Service(**process) for process in said["processes"]), said["deployed"])
 
 
 def bring_up(home: Path, port: int, step: Step) -> Services:
@@ -152,14 +152,18 @@ def write(home: Path, services: Services) -> None:
 @contextmanager
 def alone(home: Path) -> Iterator[None]:
     """Holds the home folder: two `up` at once would start two servers."""
-    from storage.errors import Busy
+    from storage.errors import Busy, Unwritable
     from storage.locks import flock
 
-    try:
-        with flock(home / "lock", wait=False):
-            yield
-    except Busy:
-        raise ServicesError(f"another perception-r1 up or down is at work in {home}; wait for it") from None
+    with ExitStack() as held:
+        try:
+            held.enter_context(flock(home / "lock", wait=False))
+        except Busy:
+            raise ServicesError(f"another perception-r1 up or down is at work in {home}; wait for it") from None
+        except (Unwritable, OSError) as error:
+            why = getattr(error.__cause__ or error, "strerror", None)
+            raise CannotBeRight(f"nothing can be written in {home} ({why}); name another folder with --home") from None
+        yield
 
 
 def _with_server(home: Path, port: int, services: Services, step: Step, undo: ExitStack) -> Services:

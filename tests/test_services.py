@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -18,7 +17,7 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 
-from flows import keeper, prefect_api, services, stage_commands
+from flows import prefect_api, services, stage_commands
 from flows.processes import RUN, Service, ServicesError, end, is_running, log_end, spawn, stray_servers
 from flows.provision import AUTOMATION
 from flows.service_commands import down, status, up
@@ -181,47 +180,6 @@ def test_a_worker_has_no_limit_beside_that_of_its_pool(tmp_path: Path, monkeypat
     assert not any("--limit" in command for command in commands)
 
 
-def test_what_died_is_started_anew_and_what_dies_at_once_is_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    spawned: list[list[str]] = []
-
-    def spawning(name: str, command: list[str], environment: dict[str, str], log: Path) -> Service:
-        spawned.append(command)
-        return Service(name, 2**22 + len(spawned), time.time(), str(log))  # above what a number can be: dead at once
-
-    monkeypatch.setattr(keeper, "spawn", spawning)
-    alive = Service("server", os.getpid(), psutil.Process().create_time(), "server.log")
-    dead = Service("worker-cpu", 2**22, time.time() - 3600, "worker-cpu.log")
-    known, hasty = Services("http://127.0.0.1:9", (alive, dead)), Counter[str]()
-    for _ in range(6):
-        known = keeper.kept_up(tmp_path, known, hasty)
-    assert known.processes[0] == alive
-    assert [(process.name, process.pid) for process in known.processes[1:]] == [("worker-cpu", 2**22 + 3)]
-    assert spawned == [services.command_of("worker-cpu", tmp_path, known.url)] * 3
-    told = capsys.readouterr().out.splitlines()
-    assert told[0].endswith(f"worker-cpu (process {2**22}) had ended; it is process {2**22 + 1} now")
-    assert told[3:] == [told[3]]
-    assert told[3].endswith("ended soon after each of 3 starts; it is left alone, and its log is worker-cpu.log")
-    assert read_services(tmp_path) == known
-
-    myself = Service("worker-cpu", os.getpid(), psutil.Process().create_time(), "worker-cpu.log")
-    monkeypatch.setattr(keeper, "SOON_S", -1.0)  # what an `up` started lasts
-    keeper.kept_up(tmp_path, Services(known.url, (myself,)), hasty)
-    again = keeper.kept_up(tmp_path, Services(known.url, (dead,)), hasty)
-    assert again.processes[0].pid == 2**22 + 4, "it is watched over again"
-
-
-def test_nothing_is_started_anew_that_could_not_be_written_down(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(keeper, "spawn", lambda *given: pytest.fail("nobody would end it"))
-    (tmp_path / "services.json.tmp").symlink_to("/dev/full")
-    dead = Service("worker-cpu", 2**22, time.time() - 3600, "worker-cpu.log")
-    with pytest.raises(OSError, match="No space left"):
-        keeper.kept_up(tmp_path, Services("http://127.0.0.1:9", (dead,)), Counter())
-
-
 @pytest.mark.timeout(120)
 def test_a_server_that_fails_is_named_with_the_end_of_its_log_and_nothing_is_left(
     home: Path, monkeypatch: pytest.MonkeyPatch
@@ -272,6 +230,20 @@ def test_a_server_that_is_gone_is_shown_as_gone_and_its_log_named(home: Path) ->
     (home / "services.json").write_text(json.dumps({"url": "http://127.0.0.1:1", "processes": [gone], "deployed": ""}))
     shown = typed(status).output
     assert "server: gone" in shown and "somewhere/server.log" in shown
+
+
+@pytest.mark.parametrize("said", [b"[]", b"{}", b"null", b'{"url": "u", "processes": [{}], "deployed": ""}', b"\xff"])
+def test_what_is_no_list_of_services_names_none(home: Path, said: bytes) -> None:
+    home.mkdir()
+    (home / "services.json").write_bytes(said)
+    assert typed(status).output == "Nothing is up. To start: perception-r1 up\n"
+    assert server_url(home) is None
+
+
+def test_a_home_that_cannot_be_written_is_named_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CannotBeRight, match=r"written in \S*file/home \(Not a directory\); .* --home"):
+        bring_up(tmp_path / "file" / "home", free_port(), silent)
 
 
 def started(code: str, folder: Path) -> Service:
