@@ -9,6 +9,7 @@ same run changes. An unknown key is refused with the nearest known one.
 import dataclasses
 import difflib
 import functools
+import itertools
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -133,7 +134,7 @@ def _one_of(name: str, known: Mapping[str, Any], what: str) -> Any:
 
 def _check(config: Config, path: Path) -> None:
     """The rules that hold between fields; each names its remedy."""
-    for place, remedy in (*_lists(config), *_names(config), *_sizes(config)):
+    for place, remedy in itertools.chain(_lists(config), _names(config), _sizes(config)):  # a later rule may need one
         raise ConfigError(f"{path}: {place}: {remedy}")
 
 

@@ -127,6 +127,7 @@ def test_a_profile_changes_what_it_names_and_nothing_else() -> None:
             id="moving-data",
         ),
         pytest.param("name='a b'", "name = 'a b'", id="name"),
+        pytest.param("train.seeds=[]", "train.seeds: at least one, each once; got []", id="no-seed"),
         pytest.param("train.steps", "--set expects stage.field=value", id="no-value"),
         pytest.param("train.steps=3\ntrain.save_every=1", "train.steps = '3\\ntrain", id="two-lines"),
     ],
