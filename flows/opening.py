@@ -16,8 +16,8 @@ from perception_r1.sections import PINNED, Config, Evaluate
 from perception_r1.wire.transport import address
 from storage import Store, open_store
 from tasks.job import Job, command_of
-from tasks.orchestration import failure_page
-from tasks.pages import publish_markdown, with_prefect
+from tasks.orchestration import publish_failure
+from tasks.pages import with_prefect
 
 
 def opened(
@@ -36,7 +36,7 @@ def opened(
         place = open_store(store or None, producer={"stage": stage, **_flow_run()})
         check_needs(loaded, stage, place, elsewhere)
     except Exception as error:
-        publish_markdown("failure", failure_page(command, stage, error))
+        publish_failure(command, stage, error)
         raise
     return Job(loaded, place, command, stage if force else "")
 

@@ -9,7 +9,7 @@ import contextvars
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, ParamSpec, TypeVar
 
 from perception_r1.child import end_children
@@ -50,7 +50,7 @@ def task(function: Callable[..., R]) -> Callable[..., R]:
         except StageFailed:
             raise
         except Exception as error:  # every cause is brought home under the name of its stage
-            publish_markdown("failure", failure_page(job.command, title, error))
+            publish_failure(job.command, title, error)
             if isinstance(error, ConfigError):
                 raise
             raise StageFailed(title, error, job.command) from error
@@ -114,6 +114,12 @@ def crew(at_once: int) -> Iterator[Callable[..., Future[Any]]]:
         raise
     if failures:
         raise failures[0]
+
+
+def publish_failure(command: str, title: str, error: Exception) -> None:
+    """Shows the failure on the page of the running Prefect run; a server that is gone does not take its place."""
+    with suppress(Exception):
+        publish_markdown("failure", failure_page(command, title, error))
 
 
 def failure_page(command: str, title: str, error: Exception) -> str:

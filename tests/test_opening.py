@@ -43,13 +43,22 @@ def test_what_is_wrong_with_a_deployments_parameters_is_a_page_of_its_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pages: list[tuple[str, str]] = []
-    monkeypatch.setattr("flows.opening.publish_markdown", lambda *page: pages.append(page))
+    monkeypatch.setattr("tasks.orchestration.publish_markdown", lambda *page: pages.append(page))
     with pytest.raises(ConfigError):
         at("validate", tmp_path, "validate.judging.promt=x")
     ((key, page),) = pages
     assert key == "failure"
     assert page.startswith("# validate failed\n\n**Cause**: configs/embedded.toml: validate.judging.promt is unknown")
     assert f"`perception-r1 --store {tmp_path} validate --config configs/embedded.toml --profile quick --set " in page
+
+
+def test_a_server_that_shows_no_page_does_not_hide_what_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(key: str, text: str) -> None:
+        raise ConnectionError("All connection attempts failed")
+
+    monkeypatch.setattr("tasks.orchestration.publish_markdown", silent)
+    with pytest.raises(ConfigError, match="promt is unknown"):
+        at("validate", tmp_path, "validate.judging.promt=x")
 
 
 def test_an_address_that_is_none_is_missed_before_anything_is_done(tmp_path: Path) -> None:
