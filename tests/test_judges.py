@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from saying import Saying, user
 
-from perception_r1.endpoints import Request
+from perception_r1.endpoints import Reply, Request
 from perception_r1.errors import EndpointError, Malformed, ServerFailed, TimedOut, Truncated
 from perception_r1.judges import Case, Judge, parse_reply, perception_part, prompt_digest, score
 from perception_r1.judges.parse import read_reply
@@ -281,6 +281,20 @@ def test_watch_counts_the_parts_whoever_decides_them() -> None:
     cases = [Case(thought(each), (("a", "Bar A is 7."),)) for each in said]
     Judge(Saying(embedded)).judge(cases, watch=lambda done, total: seen.append((done, total)))
     assert seen == [(2, 4), (3, 4), (4, 4)]
+
+
+class Silent(Saying):
+    """An endpoint that takes one request and never says anything."""
+
+    def ask(self, requests: Iterable[Request]) -> Iterator[tuple[int, Reply | EndpointError]]:
+        next(iter(requests), None)
+        return iter(())
+
+
+def test_what_an_endpoint_that_fell_silent_did_not_take_is_unknown_or_matched() -> None:
+    cases = [Case(thought(said), FACTS[:1]) for said in ("Image 0.", "Image 1.", "Bar A is 7.")]
+    told = Judge(Silent(embedded)).judge(cases)
+    assert [judgement.verdict for (judgement,) in told] == [U, U, S]
 
 
 def fenced(request: Request) -> str:

@@ -1,6 +1,7 @@
 """A judge: the matcher decides what is certain, a model behind an endpoint the rest, and no failure is ever a score."""
 
 import functools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -172,14 +173,16 @@ class Judge:
                 by_ids.append(by_id)
                 yield request
 
-        for done, (number, reply) in enumerate(self.endpoint.ask(requests()), 1):
+        waiting = requests()
+        for done, (number, reply) in enumerate(self.endpoint.ask(waiting), 1):
             part, told = asked[number].part, dict(self._answers(reply, by_ids[number]))
             self.tally.answered(reply, [said.verdict for said in told.values()], attempt)
             self._keep(part, told)
             found[part].update(told)
             if watch:
                 watch(max(0, asked[-1].place + 1 - (len(asked) - done)), total)  # less those under way
-        for listed in asked:  # an endpoint that fell silent
+        deque(waiting, maxlen=0)  # what an endpoint that fell silent did not take is matched all the same
+        for listed in asked:
             for text in listed.texts:
                 found[listed.part].setdefault(text, _NO_REPLY)
         return asked
