@@ -143,10 +143,14 @@ def command_of(name: str, home: Path, url: str) -> list[str]:
 
 
 def write(home: Path, services: Services) -> None:
-    """Writes down what runs; readers never see half of it."""
+    """Writes down what runs; readers never see half of it. Raises ServicesError where the disk is full."""
     partial = home / "services.json.tmp"
-    partial.write_text(json.dumps(asdict(services), indent=2))
-    partial.replace(home / "services.json")
+    try:
+        partial.write_text(json.dumps(asdict(services), indent=2))
+        partial.replace(home / "services.json")
+    except OSError as error:
+        remedy = "free some space, or name another folder with --home"
+        raise ServicesError(f"{home / 'services.json'} cannot be written: {error.strerror}; {remedy}") from None
 
 
 @contextmanager

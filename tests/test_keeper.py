@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from flows import keeper, services
-from flows.processes import Service
+from flows.processes import Service, ServicesError
 from flows.services import Services, read_services
 
 
@@ -50,5 +50,5 @@ def test_nothing_is_started_anew_that_could_not_be_written_down(
     monkeypatch.setattr(keeper, "spawn", lambda *given: pytest.fail("nobody would end it"))
     (tmp_path / "services.json.tmp").symlink_to("/dev/full")
     dead = Service("worker-cpu", 2**22, time.time() - 3600, "worker-cpu.log")
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(ServicesError, match=r"services\.json cannot be written: No space left on device; free some"):
         keeper.kept_up(tmp_path, Services("http://127.0.0.1:9", (dead,)), Counter())
