@@ -3,23 +3,28 @@
 import base64
 import io
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asking import Stub, rows, spec
 from PIL import Image
 
-from perception_r1.benchmarks import mathverse, world
+from perception_r1.benchmarks import mathverse, mathvista, world
 from perception_r1.benchmarks.fixtures import laid_out
+from perception_r1.benchmarks.item import Item
+from perception_r1.endpoints import Reply, Request
 from perception_r1.errors import ConfigError
 from perception_r1.evaluate.cache import Response
-from perception_r1.evaluate.demonstrations import Example, bank, before, chosen, copied, in_format, lines
+from perception_r1.evaluate.demonstrations import Example, bank, before, chosen, in_format, lines, marked
 from perception_r1.evaluate.engines import Asked
+from perception_r1.evaluate.fallback import Finder
 from perception_r1.evaluate.predict import prediction
 from perception_r1.evaluate.run import answer
 from perception_r1.evaluate.scores import scored
-from perception_r1.records import Problem
+from perception_r1.records import Prediction, Problem
 from perception_r1.sections import Demonstrations
 
 
@@ -77,22 +82,7 @@ def test_an_example_is_right_as_its_benchmark_graded_it() -> None:
 def test_a_bank_is_written_of_what_was_answered_and_is_read_again(tmp_path: Path) -> None:
     items = list(world.items(4, 5))
     told = ["<answer>\\boxed{" + items[0].problem.answer + "}</answer>", "<answer>\\boxed{no}</answer>", "", "…"]
-    said = [
-        asdict(
-            prediction(
-                model="base",
-                seed=0,
-                benchmark="world",
-                module=world,
-                item=item,
-                condition="full",
-                response=response,
-                tokens=1,
-                truncated=response == "…",
-            )
-        )
-        for item, response in zip(items, told, strict=True)
-    ]
+    said = [asdict(predicted(item, response)) for item, response in zip(items, told, strict=True)]
     written = list(lines([*said, {**said[0], "condition": "none"}], items))
     assert [line["id"] for line in written] == [item.problem.id for item in items[:2]]
     path = tmp_path / "bank.jsonl"
@@ -123,22 +113,7 @@ def test_another_version_of_the_question_is_never_shown_before_it(tmp_path: Path
     one = items[0].problem
     twins = {item.problem.id for item in items if item.problem.group == one.group}
     assert 1 < len(twins) < len(items)
-    said = [
-        asdict(
-            prediction(
-                model="base",
-                seed=0,
-                benchmark="mathverse",
-                module=mathverse,
-                item=item,
-                condition="full",
-                response=f"\\boxed{{{item.problem.answer}}}",
-                tokens=1,
-                truncated=False,
-            )
-        )
-        for item in items
-    ]
+    said = [asdict(predicted(item, f"\\boxed{{{item.problem.answer}}}", mathverse)) for item in items]
     path = tmp_path / "bank.jsonl"
     path.write_text("\n".join(map(json.dumps, lines(said, items))))
     others = len(items) - len(twins)
@@ -166,11 +141,60 @@ def test_a_wrong_example_is_not_shown_and_too_few_are_refused(tmp_path: Path) ->
         bank(Demonstrations(shots=1, bank=str(tmp_path / "nowhere.jsonl")))
 
 
-def test_an_answer_that_an_example_gave_is_copied_unless_it_is_right(tmp_path: Path) -> None:
-    examples = bank(a_bank(tmp_path))
-    last = examples[2].answer
-    assert copied(last, "17", examples) and not copied(last, last, examples) and not copied(None, "17", examples)
-    assert not copied("18", "17", examples)
+@pytest.mark.parametrize(
+    ("value", "correct", "label"),
+    [
+        pytest.param("5", False, ("copied=yes",), id="an-examples-answer"),
+        pytest.param("6", False, ("copied=no",), id="its-own"),
+        pytest.param("5", True, ("copied=no",), id="right-as-its-benchmark-grades"),
+        pytest.param(None, False, ("copied=no",), id="none"),
+        pytest.param("5", None, (), id="not-graded"),
+    ],
+)
+def test_an_answer_that_an_example_gave_is_copied_unless_it_is_right(
+    value: str | None, correct: bool | None, label: tuple[str, ...]
+) -> None:
+    examples = [Example("1", "How long?", (), "5", "\\boxed{5}")]
+    made = replace(predicted(next(world.items(1, 0)), ""), value=value, correct=correct)
+    assert marked(made, examples).labels == (*made.labels, *label)
+    assert marked(made, []) == made
+
+
+def predicted(item: Item, response: str, module: Any = world) -> Prediction:
+    return prediction(
+        model="base",
+        seed=0,
+        benchmark="any",
+        module=module,
+        item=item,
+        condition="full",
+        response=response,
+        tokens=1,
+        truncated=response == "…",
+    )
+
+
+def test_a_bank_gives_the_letter_of_a_choice_that_a_model_answers_with(tmp_path: Path) -> None:
+    items = list(mathvista.items(0, 0, laid_out(mathvista.DATA, tmp_path)))
+    chosen_from = [item for item in items if item.options]
+    said = [asdict(predicted(item, "\\boxed{A}", mathvista)) for item in chosen_from]
+    told = {line["answer"] for line in lines(said, chosen_from)}
+    assert told and told <= set("ABCDEFGH")
+
+
+def test_what_a_model_found_in_a_response_is_copied_like_any_answer(tmp_path: Path) -> None:
+    path = tmp_path / "bank.jsonl"
+    path.write_text("\n".join(example(n, "70") for n in range(3)))
+    settings = Demonstrations(shots=2, bank=str(path))
+
+    class Finds:
+        def ask(self, requests: Iterable[Request]) -> Iterator[tuple[int, Reply]]:
+            yield from ((n, Reply("ANSWER: 70", 1, 1, 0.0)) for n, _ in enumerate(requests))
+
+    silent = Stub(lambda asked: Response("I would say 70, perhaps", 9, False))
+    answer(spec(tmp_path, demonstrations=settings), world, silent, Finder(Finds()))  # type: ignore[arg-type]
+    scores, _ = scored(rows(tmp_path), world, whole=False)
+    assert [score.value for score in scores if score.metric == "copy rate"] == [1.0]
 
 
 def test_a_model_that_repeats_its_last_example_has_a_copy_rate_of_one(tmp_path: Path) -> None:

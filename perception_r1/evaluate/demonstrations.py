@@ -19,6 +19,7 @@ from typing import Any
 from perception_r1.benchmarks.item import Item
 from perception_r1.errors import ConfigError
 from perception_r1.evaluate import grade_answer
+from perception_r1.evaluate.grading import gold_letter
 from perception_r1.evaluate.layout import outline
 from perception_r1.prompt import MARK, Instruction, messages
 from perception_r1.records import Prediction, Problem
@@ -104,7 +105,7 @@ def lines(rows: Iterable[Mapping[str, Any]], items: Iterable[Item]) -> Iterator[
             "group": problem.group,
             "question": problem.question,
             "images": [base64.b64encode(image).decode() for image in problem.images],
-            "answer": problem.answer,
+            "answer": (gold_letter(problem.answer, item.options) if item.options else None) or problem.answer,
             "response": row["response"],
             "choices": list(problem.choices),
             "correct": row["correct"],
@@ -129,10 +130,10 @@ def before(settings: Demonstrations, examples: Sequence[Example], problem: Probl
 
 
 def marked(made: Prediction, examples: Sequence[Example]) -> Prediction:
-    """The prediction with a label that says whether it copies an example; without examples as it was."""
-    if not examples:
+    """The prediction with a label that says whether it copies an example; as it was without examples, or a grade."""
+    if not examples or made.correct is None:
         return made
-    told = "yes" if copied(made.value, made.gold, examples) else "no"
+    told = "yes" if not made.correct and copied(made.value, examples) else "no"
     return replace(made, labels=(*made.labels, f"copied={told}"))
 
 
@@ -185,11 +186,11 @@ def _look(one: Sequence[bytes], other: Sequence[bytes]) -> float:
     return 1.0 - distance(perceptual_hash(one[0]), perceptual_hash(other[0])) / BITS
 
 
-def copied(value: str | None, gold: str, examples: Sequence[Example]) -> bool:
-    """Whether an answer is that of an example and not the right one."""
-    if value is None or grade_answer(f"\\boxed{{{value}}}", gold).correct:
-        return False
-    return any(grade_answer(f"\\boxed{{{value}}}", example.answer).correct for example in examples)
+def copied(value: str | None, examples: Sequence[Example]) -> bool:
+    """Whether an answer is that of an example."""
+    return value is not None and any(
+        grade_answer(f"\\boxed{{{value}}}", example.answer).correct for example in examples
+    )
 
 
 def in_format(text: str) -> bool:

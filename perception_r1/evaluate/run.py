@@ -109,12 +109,14 @@ def _predictions(
     """The shard's responses, graded and read for facts, in the order of its items."""
     rows = [_prediction(spec, benchmark, shard, place) for place in range(len(shard.items))]
     rows = fallback.found(finder, benchmark, shard.items, rows) if finder else rows
+    before = (demonstrations.chosen(spec.demonstrations, shard.examples, item.problem) for item in shard.items)
+    rows = [demonstrations.marked(row, examples) for row, examples in zip(rows, before, strict=True)]
     return perceiver.verdicts(rows) if perceiver else rows
 
 
 def _prediction(spec: EvalSpec, benchmark: Benchmark, shard: Shard, place: int) -> Prediction:
     said = shard.said[place]
-    made = prediction(
+    return prediction(
         model=spec.model,
         seed=spec.seed,
         benchmark=spec.benchmark,
@@ -127,5 +129,3 @@ def _prediction(spec: EvalSpec, benchmark: Benchmark, shard: Shard, place: int) 
         truncated=said.truncated,
         failed=said.error,
     )
-    shown_before = demonstrations.chosen(spec.demonstrations, shard.examples, shard.items[place].problem)
-    return demonstrations.marked(made, shown_before)

@@ -64,8 +64,8 @@ def _of_condition(
         yield from (("answers", metric) for metric in _clean(rows, benchmark.metrics, trained_on))
     if any(row["rule"].startswith(ASKED) for row in rows):
         yield "answers", accuracy("accuracy by rules alone", [_by_rules(row) for row in rows])
-    if any(labelled(row, "copied") for row in rows):
-        yield "answers", grouped("copy rate", ((row["group"], "yes" in labelled(row, "copied")) for row in rows))
+    if copied := [(row["group"], "yes" in told) for row in rows if (told := labelled(row, "copied"))]:
+        yield "answers", grouped("copy rate", copied)
     yield from (("counts", metric) for metric in counts(rows))
     yield from (("perception", metric) for metric in perception(rows))
     if rows[0]["condition"] == "full":
