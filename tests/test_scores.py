@@ -15,6 +15,7 @@ from perception_r1.benchmarks.fixtures import laid_out
 from perception_r1.benchmarks.item import Item
 from perception_r1.benchmarks.table import BENCHMARKS
 from perception_r1.compare import mcnemar_midp
+from perception_r1.evaluate.conditions import blank
 from perception_r1.evaluate.contamination import BITS, Known, distance, normalised, overlaps, perceptual_hash
 from perception_r1.evaluate.gains import gain, guessing
 from perception_r1.evaluate.harnesses import HARNESSES, sensitivity
@@ -260,6 +261,18 @@ def test_training_that_is_asked_again_is_found_however_it_was_stored() -> None:
         ),
         "larger": (asked(one, images=(resaved(one.images[0], 2.0),)), "near picture, same words"),
         "words alone": (asked(one, images=()), "same words"),
+        "between a hint and choices": (
+            asked(
+                one,
+                images=(resaved(one.images[0], format="JPEG", quality=85),),
+                question=f"Hint: Give the letter.\nQuestion: {one.question}\nChoices: (A) 1",
+            ),
+            "near picture, same words",
+        ),
+        "the second picture": (
+            asked(one, images=(blank(one.images[0]), resaved(one.images[0], 2.0))),
+            "near picture, same words",
+        ),
     }
     for name, (problem, kind) in kinds.items():
         found = list(overlaps("world", [problem], known))
@@ -274,6 +287,13 @@ def test_another_picture_with_the_same_words_is_no_overlap() -> None:
     fresh = [problem for problem in other if problem.images not in seen]
     near = [found for found in overlaps("world", fresh, Known(trained)) if found.bits > 6]
     assert near == []
+
+
+def test_a_near_picture_with_other_words_is_no_overlap_and_nothing_trained_on_has_none() -> None:
+    one = next(world.items(1, 7)).problem
+    other = asked(one, images=(resaved(one.images[0], 2.0),), question="How many colours are there?")
+    assert list(overlaps("world", [other], Known([one]))) == []
+    assert list(overlaps("world", [one], Known([]))) == []
 
 
 def test_words_are_compared_without_their_layout() -> None:

@@ -1,7 +1,8 @@
 """Does a benchmark ask what was trained on? The same picture or one that looks the same, together with the same words.
 
 A difference hash of 16 x 16 grey steps compares pictures, so that scaling and compression do not hide one. Words alone
-("Find x.") are no overlap where there is a picture, and a picture alone is none unless it is the very same.
+("Find x.") are no overlap where there is a picture, and a picture alone is none unless it is the very same. Words are
+the same, too, if one question holds the other: MathVista asks Geometry3K's between a hint and the choices.
 """
 
 import hashlib
@@ -38,25 +39,33 @@ class Known:
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self._pictures: dict[str, str] = {}
-        self._words: dict[str, list[tuple[str, int | None]]] = defaultdict(list)
+        self._words: dict[str, list[tuple[str, tuple[int, ...]]]] = defaultdict(list)
         for problem in problems:
             for image in problem.images:
                 self._pictures.setdefault(_digest(image), problem.id)
-            look = perceptual_hash(problem.images[0]) if problem.images else None
-            self._words[normalised(problem.question)].append((problem.id, look))
+            looks = tuple(perceptual_hash(image) for image in problem.images)
+            self._words[normalised(problem.question)].append((problem.id, looks))
 
     def like(self, problem: Problem) -> tuple[str, Kind, int] | None:
         """The problem of training that this one is too like, and how; None if there is none."""
         for image in problem.images:
             if same := self._pictures.get(_digest(image)):
                 return same, "same picture", 0
-        alike = self._words.get(normalised(problem.question), ())
+        words = normalised(problem.question)
         if not problem.images:
-            return next(((name, "same words", 0) for name, _ in alike), None)
-        look = perceptual_hash(problem.images[0])
-        near = [(distance(look, other), name) for name, other in alike if other is not None]
+            return next(((name, "same words", 0) for name, _ in self._words.get(words, ())), None)
+        looks = [perceptual_hash(image) for image in problem.images]
+        alike = (one for theirs, some in self._words.items() if _same_words(words, theirs) for one in some)
+        near = [(distance(look, other), name) for name, others in alike for other in others for look in looks]
         bits, name = min(near, default=(BITS, ""))
         return (name, "near picture, same words", bits) if bits <= NEAR else None
+
+
+def _same_words(one: str, other: str) -> bool:
+    """Whether two questions are the same, or one is part of the other, between a hint and choices, say."""
+    if one == other or not (one and other):
+        return one == other
+    return f" {one} " in f" {other} " or f" {other} " in f" {one} "
 
 
 def overlaps(benchmark: str, items: Iterable[Problem], known: Known) -> Iterator[Overlap]:
