@@ -34,7 +34,12 @@ YES = {"t", "y", "1", "true", "yes"}
 NO = {"f", "n", "0", "false", "no"}
 WHOLE = re.compile(r"(?<![\w.,/-])\d+(?![\w/]|[.,]\d)")
 SIGNED = re.compile(r"-?\d+")
-DENIED = re.compile(r"\b(?:not|no|never|cannot)\b|n['’]t\b", re.IGNORECASE)
+ANOTHER = re.compile(  # what denies a number, weakens it or reckons on: the answer is not the number that stands there
+    r"\b(?:not|no|never|cannot|minus|negative|plus|times|than|least|most|about|under|over|half)\b|n['’]t\b"
+    r"|[−–+*/^!<>~≈±]|^\s*-\s",
+    re.IGNORECASE,
+)
+BRACKETED = re.compile(r"\(?([A-Z])[).]?")
 MENTION = re.compile(r"<IMAGE_(\d+)>")
 EXTRA = re.compile(r"<ADDITIONAL_(\d+)>")
 DATA = Dataset(
@@ -132,6 +137,8 @@ def _said(response: str) -> Extraction:
 
 
 def _text(value: Any) -> str:
+    if value is None:
+        return ""
     if isinstance(value, list):
         return f"({', '.join(map(str, value))})"
     return str(value).strip()
@@ -142,7 +149,9 @@ def _meant(value: str, kind: AnswerType) -> str:
     plain = value.strip(" .").casefold()
     if kind == "yes_no":
         return "yes" if plain in YES else "no" if plain in NO else value
-    if DENIED.search(value):
+    if kind == "letter" and (alone := BRACKETED.fullmatch(value)):
+        return alone[1]
+    if ANOTHER.search(value):
         return value
     if kind == "integer":
         numbers = WHOLE.findall(value)
