@@ -141,6 +141,17 @@ def test_a_wrong_example_is_not_shown_and_too_few_are_refused(tmp_path: Path) ->
         bank(Demonstrations(shots=1, bank=str(tmp_path / "nowhere.jsonl")))
 
 
+@pytest.mark.parametrize("response", ["", None])
+def test_an_example_without_a_response_has_no_rationale_to_show(tmp_path: Path, response: str | None) -> None:
+    path = tmp_path / "bank.jsonl"
+    silent = [{**json.loads(example(n, "5")), "response": response, "correct": True} for n in range(3)]
+    path.write_text("\n".join(map(json.dumps, silent)))
+    settings = Demonstrations(shots=1, bank=str(path))
+    with pytest.raises(ConfigError, match="1 shots need more than 0 examples"):
+        bank(settings)
+    assert bank(replace(settings, content="answer"))[0].said("answer") == "<answer>\\boxed{5}</answer>"
+
+
 @pytest.mark.parametrize(
     ("value", "correct", "label"),
     [

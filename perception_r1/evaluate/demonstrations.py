@@ -65,7 +65,8 @@ def bank(settings: Demonstrations) -> list[Example]:
         examples = [_example(row) for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"evaluate.demonstrations.bank: {path} holds no examples: {error!r}") from None
-    kept = [one for one in examples if one.right] if settings.only_right else examples
+    shown = [one for one in examples if one.response or settings.content == "answer"]
+    kept = [one for one in shown if one.right] if settings.only_right else shown
     if len(kept) <= settings.shots:
         raise ConfigError(
             f"evaluate.demonstrations: {settings.shots} shots need more than {len(kept)} examples in {path}"
@@ -77,12 +78,12 @@ def _example(row: Mapping[str, Any]) -> Example:
     return Example(
         id=str(row["id"]),
         question=str(row["question"]),
-        images=tuple(base64.b64decode(image) for image in row.get("images", ())),
+        images=tuple(base64.b64decode(image) for image in row.get("images") or ()),
         answer=str(row["answer"]),
-        response=str(row.get("response", "")),
-        choices=tuple(row.get("choices", ())),
+        response=str(row.get("response") or ""),
+        choices=tuple(row.get("choices") or ()),
         correct=row.get("correct"),
-        group=str(row.get("group", "")),
+        group=str(row.get("group") or ""),
     )
 
 
