@@ -117,6 +117,22 @@ def test_a_judge_reads_responses_for_annotated_facts_and_what_it_cannot_say_is_u
     assert found[2]["perceived"] is not True
 
 
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        pytest.param('{"item": "a", "facts": ["AB is 5."]}', "'AB is 5.' states nothing", id="a-text-alone"),
+        pytest.param('{"item": "a", "facts": [{"text": null}]}', "states nothing", id="null"),
+        pytest.param('{"item": "a", "facts": [{"text": " "}]}', "states nothing", id="empty"),
+        pytest.param('{"item": "a", "facts": []}\n{"item": "a", "facts": []}', "an item is there twice", id="twice"),
+    ],
+)
+def test_a_file_of_facts_that_states_nothing_or_an_item_twice_is_refused(lines: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "facts.jsonl"
+    path.write_text(lines)
+    with pytest.raises(ConfigError, match=f"holds no annotations: .*{told}"):
+        annotated(str(path))
+
+
 def test_annotations_that_are_none_say_what_a_line_is(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text('{"item": "a", "facts": [{"text": "b", "type": "colour"}]}')
     with pytest.raises(ConfigError, match="holds no annotations: the type 'colour' is unknown"):

@@ -88,7 +88,10 @@ def annotated(path: str) -> Facts:
         return _kept(Path(path))
     try:
         rows = [json.loads(line) for line in Path(path).read_text().splitlines() if line.strip()]
-        return {str(row["item"]): tuple(_fact(fact) for fact in row["facts"]) for row in rows}
+        found = {str(row["item"]): tuple(_fact(fact) for fact in row["facts"]) for row in rows}
+        if len(found) < len(rows):
+            raise ValueError("an item is there twice")
+        return found
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{path} holds no annotations: {error}; a line is "
@@ -107,8 +110,10 @@ def _kept(path: Path) -> Facts:
     return {problem: tuple(facts) for problem, facts in found.items()}
 
 
-def _fact(told: Mapping[str, str]) -> Fact:
+def _fact(told: object) -> Fact:
+    if not (isinstance(told, Mapping) and isinstance(told.get("text"), str) and told["text"].strip()):
+        raise ValueError(f"{told!r} states nothing")
     kind = told.get("type", "other")
     if kind not in get_args(FactType):
         raise ValueError(f"the type {kind!r} is unknown; known: {', '.join(get_args(FactType))}")
-    return str(told["text"]), kind  # type: ignore[return-value]
+    return told["text"], kind
