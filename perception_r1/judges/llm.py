@@ -11,7 +11,7 @@ from perception_r1 import sections
 from perception_r1.endpoints import Endpoint, Reply, Request, open_endpoint
 from perception_r1.errors import EndpointError, Malformed, Truncated
 from perception_r1.judges.cache import Found, VerdictCache, digest
-from perception_r1.judges.claims import Claim, claim_of, read
+from perception_r1.judges.claims import claim_of, read
 from perception_r1.judges.matcher import decide
 from perception_r1.judges.parse import read_reply
 from perception_r1.judges.part import perception_part
@@ -142,11 +142,10 @@ class Judge:
 
         A part is matched when its turn has come, while the model reads those before it.
         """
-        claim_once = functools.cache(claim_of)
         for place, (part, texts) in enumerate(wanted.items()):
             fresh = [text for text in texts if text not in found[part]]
             if self.matcher and fresh:
-                told = _matched(part, fresh, claim_once)
+                told = _matched(part, fresh)
                 found[part].update(told)
                 self.tally.matched(len(told))
                 self._keep(part, told)
@@ -212,9 +211,9 @@ def open_judge(endpoint: sections.Endpoint, judging: sections.Judging, cache: Pa
     )
 
 
-def _matched(part: str, texts: Sequence[str], claim_once: Callable[[str], Claim | None]) -> dict[str, Found]:
+def _matched(part: str, texts: Sequence[str]) -> dict[str, Found]:
     """What the matcher is certain of."""
-    claims = [(text, claim) for text in texts if (claim := claim_once(text))]
+    claims = [(text, claim) for text in texts if (claim := claim_of(text))]
     if not claims:
         return {}
     reading = read(part)
